@@ -1,0 +1,33 @@
+//! The words of Sekisho as types: what rooms hand to each other, and every limit.
+//!
+//! Nothing here knows protobuf, time, disk or a runtime; the crate is `no_std` so that the compiler
+//! keeps it so.
+#![no_std]
+
+extern crate alloc;
+
+pub mod change;
+pub mod digest;
+pub mod entry;
+pub mod identity;
+pub mod limits;
+pub mod log;
+pub mod never;
+pub mod observation;
+pub mod order;
+pub mod policy;
+pub mod position;
+pub mod prefix;
+pub mod time;
+
+pub use change::{Change, Delta, Key, List, Member};
+pub use digest::Digest;
+pub use entry::{Allowed, Entry, Reason, Tier};
+pub use identity::{HostId, IdentityError, OperatorId, Zone};
+pub use log::{Input, LogEntry};
+pub use observation::{Batch, Hit, Observation, Totals};
+pub use order::{Order, OrderKind};
+pub use policy::{Never, Policy, PolicyError};
+pub use position::{Epoch, Position, Revision};
+pub use prefix::{Prefix, PrefixError, Unit};
+pub use time::Moment;

@@ -1,0 +1,103 @@
+//! Every limit of every queue, loop, message and table, in one file. A limit that is reached is
+//! reported and counted by whoever holds the queue; nothing is dropped in silence.
+
+use core::time::Duration;
+
+/// Longest name of a host, zone or operator, in bytes (a DNS name's length, RFC 1035).
+pub const MAX_NAME_BYTES: usize = 253;
+/// Longest reason that an operator may give, in bytes.
+pub const MAX_REASON_BYTES: usize = 512;
+
+/// Largest gRPC message either side takes, in bytes.
+pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
+/// Most observations and hits, together, in one batch.
+pub const MAX_BATCH_ROWS: usize = 10_000;
+/// Most addresses of its own that an agent may name.
+pub const MAX_HOST_ADDRESSES: usize = 256;
+/// Most hosts that the engine knows; further ones are refused.
+pub const MAX_HOSTS: usize = 100_000;
+/// Oldest observation that is still taken.
+pub const MAX_OBSERVATION_AGE: Duration = Duration::from_secs(10 * 60);
+
+/// Batches that one stream may have under way to the sequencer.
+pub const STREAM_BATCHES_IN_FLIGHT: usize = 16;
+/// Submissions waiting for the sequencer, over all streams.
+pub const SEQUENCER_QUEUE: usize = 4_096;
+/// Bytes of encoded input after which the sequencer writes what it has.
+pub const GROUP_COMMIT_BYTES: usize = 256 << 10;
+/// Time after which the sequencer writes what it has, when the disk is idle.
+pub const GROUP_COMMIT_DELAY: Duration = Duration::from_millis(5);
+/// Longest time between two ticks in the log while something is listed.
+pub const TICK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Hosts kept per unit beyond the quorum: the Kth most recent distinct ones are exact.
+pub const SPARE_WITNESSES: usize = 2;
+/// Units that are tracked at the same time; the oldest go first.
+pub const MAX_UNITS: usize = 10_000_000;
+/// Past listings that are remembered, to double the time of repeats; the oldest go first.
+pub const MAX_PAST_LISTINGS: usize = 1_000_000;
+/// Prefixes on the allowlist.
+pub const MAX_ALLOWLIST: usize = 10_000;
+/// Prefixes and names on the policy's never-list, each.
+pub const MAX_NEVER: usize = 10_000;
+/// Highest quorum that a policy may ask for.
+pub const MAX_QUORUM: u32 = 64;
+/// Most entries that a policy may allow.
+pub const MAX_ENTRIES: u32 = 10_000_000;
+/// Longest that an operator's block may last.
+pub const MAX_BLOCK_TTL: Duration = Duration::from_secs(30 * 86_400);
+/// Longest that an allowance may last; what "for ever" is written as, since every element in the
+/// kernel has a timeout.
+pub const MAX_ALLOW_TTL: Duration = Duration::from_secs(3_650 * 86_400);
+
+/// Deltas that the publisher keeps in memory.
+pub const RING_DELTAS: usize = 4_096;
+/// Bytes of deltas that the publisher keeps in memory.
+pub const RING_BYTES: usize = 64 << 20;
+/// Deltas that the store keeps behind the ring; an older position gets a snapshot.
+pub const STORED_DELTAS: u64 = 1_000_000;
+/// Size that a snapshot's chunk aims at, in bytes.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
+/// Snapshots that are sent at the same time; further subscribers wait.
+pub const SNAPSHOT_SENDERS: usize = 8;
+/// Longest time between two messages to a subscriber.
+pub const BOOKMARK_INTERVAL: Duration = Duration::from_secs(15);
+/// Frames waiting in one subscriber's stream; the cursor waits, nobody else does.
+pub const SUBSCRIBER_FRAMES: usize = 4;
+/// Subscribers that one aggregator takes.
+pub const MAX_SUBSCRIBERS: usize = 20_000;
+
+/// Log entries after which a checkpoint is written.
+pub const CHECKPOINT_EVERY: u64 = 50_000;
+/// Checkpoints that are kept.
+pub const CHECKPOINTS_KEPT: usize = 2;
+/// How long the log is kept behind the oldest kept checkpoint.
+pub const LOG_RETENTION: Duration = Duration::from_secs(7 * 86_400);
+
+/// Largest page of a list, in items.
+pub const MAX_PAGE_SIZE: usize = 1_000;
+/// Page size when the caller names none.
+pub const DEFAULT_PAGE_SIZE: usize = 100;
+
+/// Bytes of batches that an agent keeps for an aggregator that is away; the oldest go first.
+pub const REPORT_BUFFER_BYTES: usize = 32 << 20;
+/// Shortest time between two passes over the sockets.
+pub const MIN_POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Longest time between two passes over the sockets, however costly one is.
+pub const MAX_POLL_INTERVAL: Duration = Duration::from_secs(10);
+/// The share of one core that passes over the sockets may take: 1 in this many.
+pub const POLL_CORE_SHARE: u32 = 100;
+/// Half-open sockets that the agent follows; further rows are counted as truncated.
+pub const MAX_SOCKETS: usize = 1_000_000;
+/// Time between two readings of the hit sets.
+pub const HITS_INTERVAL: Duration = Duration::from_secs(10);
+/// First wait before a reconnect; doubled each time, with full jitter.
+pub const RECONNECT_BASE: Duration = Duration::from_millis(250);
+/// Longest wait before a reconnect.
+pub const RECONNECT_MAX: Duration = Duration::from_secs(15);
+/// Entries in the kernel's set of recently hit addresses.
+pub const HIT_SET_SIZE: u32 = 65_535;
+/// How long an address stays in the set of recently hit ones after its last hit.
+pub const HIT_SET_TIMEOUT: Duration = Duration::from_secs(60);
+/// Entries in one kernel set.
+pub const KERNEL_SET_SIZE: u32 = 16_777_216;
