@@ -9,6 +9,7 @@ extern crate alloc;
 pub mod change;
 pub mod digest;
 pub mod entry;
+pub mod feed;
 pub mod identity;
 pub mod limits;
 pub mod log;

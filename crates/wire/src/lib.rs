@@ -1,1 +1,35 @@
-//! (room)
+//! Translation only: protobuf to model and back, and errors to `google.rpc.Status`.
+//!
+//! Nothing is decided here. What cannot be translated comes back as a [`Malformed`] that names the
+//! field.
+
+pub mod error;
+pub mod feed;
+pub mod identity;
+pub mod log;
+pub mod observation;
+pub mod packed;
+pub mod readable;
+
+pub use error::{Malformed, Reason};
+
+/// The messages and services of `proto/`, as generated.
+#[expect(
+    missing_docs,
+    clippy::all,
+    unused_qualifications,
+    reason = "generated code; the comments are in proto/"
+)]
+pub mod pb {
+    pub mod v1 {
+        tonic::include_proto!("sekisho.v1");
+    }
+    pub mod log {
+        pub mod v1 {
+            tonic::include_proto!("sekisho.log.v1");
+        }
+    }
+}
+
+/// The descriptors of the services, comments included, for server reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sekisho_v1.bin"));
