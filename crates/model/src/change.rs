@@ -74,20 +74,18 @@ pub struct Delta {
 }
 
 impl Delta {
-    /// Joins `next`, which starts where `self` ends, onto it: later states win.
-    ///
-    /// Returns `next` back when it does not follow on.
-    pub fn merge(self, next: Self) -> Result<Self, (Self, Self)> {
+    /// This delta and then `next` as one: later states win. None when `next` does not start where this
+    /// one ends.
+    pub fn merge(&self, next: &Self) -> Option<Self> {
         if next.previous != self.revision {
-            return Err((self, next));
+            return None;
         }
-        let mut states: BTreeMap<Key, Change> =
-            self.changes.iter().map(|change| (change.key(), *change)).collect();
-        states.extend(next.changes.iter().map(|change| (change.key(), *change)));
-        Ok(Self {
+        let changes = self.changes.iter().chain(&next.changes);
+        let states: BTreeMap<Key, Change> = changes.map(|change| (change.key(), *change)).collect();
+        Some(Self {
             previous: self.previous,
-            revision: next.revision,
             changes: states.into_values().collect(),
+            revision: next.revision,
             digest: next.digest,
         })
     }

@@ -16,8 +16,10 @@ pub use error::{Malformed, Reason};
 /// The messages and services of `proto/`, as generated.
 #[expect(
     missing_docs,
-    clippy::all,
     unused_qualifications,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::large_enum_variant,
     reason = "generated code; the comments are in proto/"
 )]
 pub mod pb {

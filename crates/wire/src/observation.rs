@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(refused(|b| b.age_ms = -1), (Reason::ObservationFromFuture, "batch.age_ms"));
         assert_eq!(refused(|b| b.age_ms = 600_001), (Reason::ObservationTooOld, "batch.age_ms"));
         assert_eq!(refused(|b| b.ipv4 = vec![127, 0, 0, 1].into()), (Reason::NeverListed, "batch.ipv4"));
-        assert_eq!(refused(|b| many_rows(b)), (Reason::LimitReached, "batch.ipv4"));
+        assert_eq!(refused(many_rows), (Reason::LimitReached, "batch.ipv4"));
     }
 
     proptest! {

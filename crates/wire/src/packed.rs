@@ -17,9 +17,12 @@ use crate::{
 /// Lengths up to this go as differences of integers, longer ones as whole addresses.
 const MAX_STEP_LENGTH: u8 = 64;
 
+/// What the changes of one group share: list, whether removed, whether IPv6, prefix length.
+type GroupKey = (i32, bool, bool, u8);
+
 /// Packs changes. They may be in any order; each key at most once.
 pub fn encode(changes: &[Change]) -> Bytes {
-    let mut groups: BTreeMap<(i32, bool, bool, u8), Vec<(Prefix, Moment)>> = BTreeMap::new();
+    let mut groups: BTreeMap<GroupKey, Vec<(Prefix, Moment)>> = BTreeMap::new();
     for change in changes {
         let (list, removed, prefix, expires) = match change {
             Change::Put(member) => (put_list(member.list), false, member.prefix, member.expires),
