@@ -1,0 +1,24 @@
+//! How long to wait between two passes over the sockets.
+
+use core::time::Duration;
+
+use sekisho_model::limits::{MAX_POLL_INTERVAL, MIN_POLL_INTERVAL, POLL_CORE_SHARE};
+
+/// The wait after a pass that took `cost`: so long that passes take no more than one part in
+/// [`POLL_CORE_SHARE`] of a core, within [`MIN_POLL_INTERVAL`] and [`MAX_POLL_INTERVAL`].
+pub fn poll_interval(cost: Duration) -> Duration {
+    cost.saturating_mul(POLL_CORE_SHARE).clamp(MIN_POLL_INTERVAL, MAX_POLL_INTERVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_costly_pass_is_taken_less_often() {
+        assert_eq!(poll_interval(Duration::from_micros(160)), MIN_POLL_INTERVAL);
+        assert_eq!(poll_interval(Duration::from_millis(20)), Duration::from_secs(2));
+        assert_eq!(poll_interval(Duration::from_millis(300)), MAX_POLL_INTERVAL);
+        assert_eq!(poll_interval(Duration::MAX), MAX_POLL_INTERVAL);
+    }
+}
