@@ -1,1 +1,43 @@
-//! (room)
+//! The decision: log entries become changes of the lists, and events for the audit log.
+//!
+//! [`Engine`] is a pure machine. It reads no clock, numbers no revision by itself, stores and sends
+//! nothing: whatever it knows came in a log entry, so that the same log gives the same lists, byte
+//! for byte. The files are cut by kind of input: `batch` (evidence and hits), `orders`, `joins`
+//! (hosts), `policy`; `listing` decides, `lists` changes, `read` and `news` only look.
+#![no_std]
+
+extern crate alloc;
+
+mod batch;
+pub mod checkpoint;
+pub mod counters;
+mod engine;
+mod evidence;
+mod hits;
+pub mod hosts;
+mod joins;
+mod listing;
+mod lists;
+mod news;
+mod orders;
+pub mod outcome;
+mod past;
+mod policy;
+mod prefixes;
+mod protected;
+mod read;
+pub mod refusal;
+mod step;
+mod timed;
+mod witness;
+
+#[cfg(test)]
+mod tests;
+
+pub use checkpoint::Checkpoint;
+pub use counters::Counters;
+pub use engine::Engine;
+pub use hosts::HostRecord;
+pub use outcome::{AllowanceEnd, End, Event, OrderPreview, OrderResult, Outcome};
+pub use read::Witness;
+pub use refusal::Refusal;

@@ -46,6 +46,14 @@ pub const MAX_QUORUM: u32 = 64;
 pub const MAX_ENTRIES: u32 = 10_000_000;
 /// Longest that an operator's block may last.
 pub const MAX_BLOCK_TTL: Duration = Duration::from_secs(30 * 86_400);
+/// Widest IPv4 prefix that an operator may block, as a length.
+pub const WIDEST_BLOCK_V4: u8 = 16;
+/// Widest IPv6 prefix that an operator may block, as a length.
+pub const WIDEST_BLOCK_V6: u8 = 32;
+/// Holds that unblocked prefixes may have at the same time.
+pub const MAX_HOLDS: usize = 1_000_000;
+/// Addresses that are kept for one DNS name on the never-list; the lowest ones are.
+pub const MAX_NAME_ADDRESSES: usize = 256;
 /// Longest that an allowance may last; what "for ever" is written as, since every element in the
 /// kernel has a timeout.
 pub const MAX_ALLOW_TTL: Duration = Duration::from_secs(3_650 * 86_400);

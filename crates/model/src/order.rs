@@ -26,8 +26,8 @@ pub enum OrderKind {
         /// Until it ends by itself.
         ttl: Duration,
     },
-    /// Take it off the blocklist, and do not list it again for this long (zero: list it at once
-    /// if its quorum is still met).
+    /// Take it off the blocklist, and do not list it again for this long (zero: its evidence is
+    /// forgotten instead, so that only new evidence lists it again).
     Unblock {
         /// The time during which a quorum does not list it.
         hold: Duration,

@@ -1,0 +1,119 @@
+//! The hosts that report: who they are, where their sequences stand, and their numbers.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+use core::net::IpAddr;
+
+use sekisho_model::{Batch, HostId, Moment, Totals, Zone};
+
+/// What the engine knows about one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostRecord {
+    /// Who, by certificate.
+    pub id: HostId,
+    /// Its failure domain, by its configuration.
+    pub zone: Option<Zone>,
+    /// Its own addresses, sorted; never listed, whether it is connected or not.
+    pub addresses: Vec<IpAddr>,
+    /// Whether its report stream is up.
+    pub connected: bool,
+    /// The session of its last batch; 0 before the first.
+    pub session: u64,
+    /// The last sequence of that session that is in the log; 0 before the first.
+    pub sequence: u64,
+    /// When it last joined, left or reported, by the log's time.
+    pub last_seen: Moment,
+    /// The host as a whole, by its last batch.
+    pub totals: Totals,
+    /// Observations that were taken from it.
+    pub observations: u64,
+}
+
+impl HostRecord {
+    fn new(id: HostId) -> Self {
+        Self {
+            id,
+            zone: None,
+            addresses: Vec::new(),
+            connected: false,
+            session: 0,
+            sequence: 0,
+            last_seen: Moment::EPOCH,
+            totals: Totals::default(),
+            observations: 0,
+        }
+    }
+
+    /// The last sequence of `session` that is in the log; 0 if none is.
+    pub fn durable_sequence(&self, session: u64) -> u64 {
+        if self.session == session { self.sequence } else { 0 }
+    }
+
+    /// Takes the head of a batch in. Returns false for one that the log holds already.
+    pub(crate) fn advance(&mut self, batch: &Batch, now: Moment) -> bool {
+        if batch.sequence <= self.durable_sequence(batch.session) {
+            return false;
+        }
+        (self.session, self.sequence) = (batch.session, batch.sequence);
+        (self.totals, self.last_seen) = (batch.totals, now);
+        true
+    }
+}
+
+/// All hosts ever seen, each with a number for short.
+#[derive(Debug, Default)]
+pub(crate) struct Hosts {
+    records: Vec<HostRecord>,
+    numbers: BTreeMap<HostId, u32>,
+}
+
+impl Hosts {
+    /// The number of `id`, which becomes known if it is not; `None` when `bound` hosts are.
+    pub(crate) fn number_or_add(&mut self, id: &HostId, bound: usize) -> Option<u32> {
+        if let Some(number) = self.number(id) {
+            return Some(number);
+        }
+        let number = u32::try_from(self.records.len()).ok().filter(|_| self.records.len() < bound)?;
+        self.add(HostRecord::new(id.clone()), number);
+        Some(number)
+    }
+
+    /// The hosts of a checkpoint, in the order of their numbers.
+    pub(crate) fn restored(records: Vec<HostRecord>) -> Self {
+        let mut hosts = Self::default();
+        for (record, number) in records.into_iter().zip(0..) {
+            hosts.add(record, number);
+        }
+        hosts
+    }
+
+    pub(crate) fn number(&self, id: &HostId) -> Option<u32> {
+        self.numbers.get(id).copied()
+    }
+
+    pub(crate) fn by_number(&self, number: u32) -> Option<&HostRecord> {
+        self.records.get(number as usize)
+    }
+
+    pub(crate) fn by_number_mut(&mut self, number: u32) -> Option<&mut HostRecord> {
+        self.records.get_mut(number as usize)
+    }
+
+    pub(crate) fn get(&self, id: &HostId) -> Option<&HostRecord> {
+        self.by_number(self.number(id)?)
+    }
+
+    /// Sorted by id.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &HostRecord> {
+        self.numbers.values().filter_map(|number| self.by_number(*number))
+    }
+
+    /// In the order of their numbers.
+    pub(crate) fn records(&self) -> &[HostRecord] {
+        &self.records
+    }
+
+    fn add(&mut self, record: HostRecord, number: u32) {
+        self.numbers.insert(record.id.clone(), number);
+        self.records.push(record);
+    }
+}

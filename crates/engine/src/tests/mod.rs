@@ -1,0 +1,12 @@
+//! What the whole engine is held to: rules one by one, and promises over random histories.
+
+mod bounds;
+mod evidence_rules;
+mod histories;
+mod list_rules;
+mod naive;
+mod news;
+mod promises;
+mod refusals;
+mod reference;
+mod world;
