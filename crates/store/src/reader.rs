@@ -51,24 +51,34 @@ impl Reader {
     /// `Outside` or `Corrupt` as for [`Log::read`](crate::Log::read), `Closed`, or `Io`.
     pub fn records(&self, from: Revision, max_bytes: usize) -> Result<Vec<LoggedRecord>, StoreError> {
         self.with(|db| {
-            let ends = records::ends(db)?;
-            let from = from.0.max(1);
-            if from < ends.first || from > ends.last + 1 {
-                return Err(records::outside(from, ends.first, ends.last));
-            }
-            let mut room = Some(max_bytes);
-            let mut read = Vec::new();
-            for record in Records::new(db, from, ends.last)? {
-                let record = record?;
-                room = room.and_then(|left| left.checked_sub(record.payload.len()));
-                if room.is_none() && !read.is_empty() {
-                    break;
+            let page = page(db, from.0.max(1), max_bytes);
+            // Records that went away meanwhile are no damage.
+            match (page, records::ends(db)?) {
+                (Err(_), ends) if from.0.max(1) < ends.first => {
+                    Err(records::outside(from.0, ends.first, ends.last))
                 }
-                read.push(record);
+                (page, _) => page,
             }
-            Ok(read)
         })
     }
+}
+
+fn page(db: &Database, from: i64, max_bytes: usize) -> Result<Vec<LoggedRecord>, StoreError> {
+    let ends = records::ends(db)?;
+    if from < ends.first || from > ends.last + 1 {
+        return Err(records::outside(from, ends.first, ends.last));
+    }
+    let mut room = Some(max_bytes);
+    let mut read = Vec::new();
+    for record in Records::new(db, from, ends.last)? {
+        let record = record?;
+        room = room.and_then(|left| left.checked_sub(record.payload.len()));
+        if room.is_none() && !read.is_empty() {
+            break;
+        }
+        read.push(record);
+    }
+    Ok(read)
 }
 
 #[cfg(test)]

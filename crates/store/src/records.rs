@@ -5,7 +5,7 @@ use sekisho_model::{Epoch, Moment, Revision};
 use crate::{
     Log, LoggedRecord, Record, Store, StoreError,
     database::{Database, Row, Rows},
-    kv::{Family, record},
+    kv::{Family, floor, record},
     store::Ends,
 };
 
@@ -56,11 +56,16 @@ pub(crate) fn outside(index: i64, first: i64, last: i64) -> StoreError {
 
 /// Where the log on the disk begins and ends.
 pub(crate) fn ends(db: &Database) -> Result<Ends, StoreError> {
-    let Some((key, _)) = db.first(Family::Log)? else { return Ok(Ends::default()) };
-    let Some(row) = db.last(Family::Log)? else { return Err(db.damaged("the log has no end")) };
-    let first = record::index(&key).map_err(|what| db.damaged(what))?;
+    let floor = db.get(Family::Meta, floor::KEY)?;
+    let floor = floor.map_or(Ok(1), |value| floor::decode(&value)).map_err(|what| db.damaged(what))?;
+    let Some(row) = db.last(Family::Log)? else {
+        return if floor == 1 { Ok(Ends::default()) } else { Err(db.damaged("the log has no end")) };
+    };
+    if db.get(Family::Log, &record::key(floor))?.is_none() {
+        return Err(StoreError::corrupt(floor, "the log's first record is missing"));
+    }
     let last = record::index(&row.0).map_err(|what| db.damaged(what))?;
-    Ok(Ends { first, last, time: checked(last, &row)?.time })
+    Ok(Ends { first: floor, last, time: checked(last, &row)?.time })
 }
 
 /// The record at `index`, which must be there.

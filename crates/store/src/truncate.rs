@@ -4,7 +4,7 @@ use sekisho_model::{Moment, Revision};
 
 use crate::{
     Store, StoreError, checkpoints,
-    kv::{Family, record},
+    kv::{Family, floor, record},
     records,
 };
 
@@ -19,7 +19,10 @@ impl Store {
         let bound = index.0.min(oldest).min(self.ends.last);
         if bound > self.ends.first {
             let key = record::key(bound);
-            self.commit(true, |batch| batch.delete_range(Family::Log, &record::key(0), &key))?;
+            self.commit(true, |batch| {
+                batch.put(Family::Meta, floor::KEY, &floor::encode(bound))?;
+                batch.delete_range(Family::Log, &record::key(0), &key)
+            })?;
             self.ends.first = bound;
             self.db()?.drop_files_below(Family::Log, &key)?;
         }
@@ -97,6 +100,20 @@ mod tests {
                 .unwrap(),
             Revision(11)
         );
+    }
+
+    #[test]
+    fn what_comes_to_light_below_the_first_index_is_not_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = filled(&dir);
+        let old = store.db().unwrap().get(Family::Log, &record::key(2)).unwrap().unwrap();
+        store.put_checkpoint(Revision(5), Moment::EPOCH, [b"c".to_vec()]).unwrap();
+        store.truncate_log_before(Revision(5)).unwrap();
+        store.commit(true, |batch| batch.put(Family::Log, &record::key(2), &old)).unwrap();
+        store.reopen().unwrap();
+        assert_eq!(store.first(), Revision(5));
+        assert_eq!(store.reader().records(Revision(5), usize::MAX).unwrap().len(), 6);
+        assert!(matches!(store.reader().records(Revision(2), 1), Err(StoreError::Outside { .. })));
     }
 
     #[test]

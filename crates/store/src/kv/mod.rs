@@ -7,13 +7,14 @@ mod bytes;
 pub(crate) mod chunk;
 pub(crate) mod delta;
 pub(crate) mod epoch;
+pub(crate) mod floor;
 pub(crate) mod header;
 pub(crate) mod record;
 
 /// A column family of RocksDB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
-    /// What the store is: its epoch.
+    /// What the store is: its epoch, and where its log begins.
     Meta,
     /// The log's records.
     Log,
