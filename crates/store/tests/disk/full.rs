@@ -67,6 +67,7 @@ pub(crate) fn fill(mounted: &Path) {
     let last = store.last().0;
     drop(store);
     check(&work::open(&dir).unwrap(), last);
+    child::say("filled and freed");
 }
 
 #[test]
@@ -75,5 +76,6 @@ fn a_full_disk_stops_the_log_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let wrapper = ["unshare", "--mount", "sh", "-c", MOUNT];
     let done = child::command(&wrapper, "fill", dir.path()).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&[done.stdout, done.stderr].concat()));
+    let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+    assert!(done.status.success() && said.contains("filled and freed"), "{said}");
 }
