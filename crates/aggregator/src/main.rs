@@ -1,2 +1,27 @@
-//! (program)
-fn main() {}
+//! `sekisho-aggregator`: the replayed log, the engine and the publisher behind gRPC.
+
+mod app;
+mod checkpoint;
+mod grpc;
+mod ledger;
+mod metrics;
+mod names;
+mod policy;
+mod roster;
+mod sequencer;
+mod settings;
+mod shared;
+
+use std::process::ExitCode;
+
+use sekisho_daemon::{config, exit, telemetry};
+
+fn main() -> ExitCode {
+    exit::report("sekisho-aggregator", start())
+}
+
+fn start() -> anyhow::Result<()> {
+    let settings: settings::Settings = config::load()?;
+    telemetry::start_log(&settings.log_level, settings.log_format)?;
+    tokio::runtime::Runtime::new()?.block_on(app::run(settings))
+}

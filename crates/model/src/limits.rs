@@ -25,9 +25,7 @@ pub const STREAM_BATCHES_IN_FLIGHT: usize = 16;
 pub const SEQUENCER_QUEUE: usize = 4_096;
 /// Bytes of encoded input after which the sequencer writes what it has.
 pub const GROUP_COMMIT_BYTES: usize = 256 << 10;
-/// Time after which the sequencer writes what it has, when the disk is idle.
-pub const GROUP_COMMIT_DELAY: Duration = Duration::from_millis(5);
-/// Longest time between two ticks in the log while something is listed.
+/// Shortest time between two ticks in the log.
 pub const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Hosts kept per unit beyond the quorum: the Kth most recent distinct ones are exact.
@@ -64,8 +62,11 @@ pub const RING_DELTAS: usize = 4_096;
 pub const RING_BYTES: usize = 64 << 20;
 /// Deltas that the store keeps behind the ring; an older position gets a snapshot.
 pub const STORED_DELTAS: u64 = 1_000_000;
-/// Size that a snapshot's chunk aims at, in bytes.
-pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
+/// Members in one chunk of a snapshot: about 64 KiB of IPv4 addresses, 500 KiB at the very most.
+pub const SNAPSHOT_MEMBERS: usize = 16_384;
+/// Largest message that a subscriber takes, in bytes: one revision may touch every entry, and is never
+/// split.
+pub const MAX_WATCH_BYTES: usize = 128 << 20;
 /// Snapshots that are sent at the same time; further subscribers wait.
 pub const SNAPSHOT_SENDERS: usize = 8;
 /// Longest time between two messages to a subscriber.

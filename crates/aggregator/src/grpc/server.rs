@@ -1,0 +1,102 @@
+//! The gRPC server: the services, health, and reflection (v1 and v1alpha) with the protocol's comments.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use rustls::ServerConfig;
+use sekisho_daemon::listener;
+use sekisho_model::limits::MAX_MESSAGE_BYTES;
+use sekisho_wire::{
+    DESCRIPTORS,
+    pb::v1::{
+        blocklist_service_server::BlocklistServiceServer, fleet_service_server::FleetServiceServer,
+        observation_service_server::ObservationServiceServer, operator_service_server::OperatorServiceServer,
+    },
+};
+use tokio::net::TcpListener;
+use tonic::transport::Server;
+use tonic_health::server::HealthReporter;
+use tonic_reflection::server::Builder;
+
+use crate::grpc::{Context, blocklist::Blocklist, fleet::Fleet, operator::Operators, report::Reports};
+
+/// Streams that one connection may have open.
+const MAX_STREAMS: u32 = 64;
+/// How often a silent connection is asked whether it lives, and how long it may take to answer.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+
+/// Listens on `listen`.
+///
+/// # Errors
+/// When the address cannot be bound, with what to do.
+pub async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(listen).await;
+    bound.with_context(|| format!("cannot listen on {listen}; choose a free --listen ADDR:PORT"))
+}
+
+/// Serves until the context's stop.
+///
+/// # Errors
+/// When the server ends by itself.
+pub async fn serve(
+    context: Context,
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+) -> anyhow::Result<()> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<BlocklistServiceServer<Blocklist>>().await;
+    tokio::spawn(report_health(health, context.clone()));
+    let descriptors = || {
+        let builder = Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
+        builder.register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let stop = context.stop.clone();
+    let incoming = listener::accept(listener, tls, stop.clone());
+    Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_keepalive_interval(Some(KEEPALIVE.0))
+        .http2_keepalive_timeout(Some(KEEPALIVE.1))
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20)
+        .add_service(
+            ObservationServiceServer::new(Reports(context.clone()))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
+            BlocklistServiceServer::new(Blocklist(context.clone()))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
+            FleetServiceServer::new(Fleet(context.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
+            OperatorServiceServer::new(Operators(context)).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(health_service)
+        .add_service(descriptors().build_v1()?)
+        .add_service(descriptors().build_v1alpha()?)
+        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+        .await
+        .context("the gRPC server ended")
+}
+
+/// While the log takes nothing, the services that write to it are not serving; reading goes on.
+async fn report_health(health: HealthReporter, context: Context) {
+    let mut problem = context.shared.problem();
+    loop {
+        if problem.borrow_and_update().is_none() {
+            health.set_serving::<ObservationServiceServer<Reports>>().await;
+            health.set_serving::<OperatorServiceServer<Operators>>().await;
+            health.set_serving::<FleetServiceServer<Fleet>>().await;
+            health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+        } else {
+            health.set_not_serving::<ObservationServiceServer<Reports>>().await;
+            health.set_not_serving::<OperatorServiceServer<Operators>>().await;
+            health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        }
+        tokio::select! {
+            changed = problem.changed() => if changed.is_err() { return },
+            () = context.stop.cancelled() => return,
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! One subscriber of `Watch`: a cursor into the shared ring, the stored deltas behind it, and a snapshot
+//! behind those. It holds no queue; when it is slow, only its cursor lags.
+
+use std::{sync::Arc, time::Duration};
+
+use prost::Message;
+use sekisho_feed::{Start, Step};
+use sekisho_model::{
+    HostId, Member, Position, Revision,
+    feed::Response as Said,
+    limits::{BOOKMARK_INTERVAL, MAX_MESSAGE_BYTES, SNAPSHOT_MEMBERS},
+};
+use sekisho_wire::{
+    Reason, feed,
+    identity::Caller,
+    pb::v1::{WatchRequest, WatchResponse, watch_request::Kind},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until, timeout},
+};
+use tonic::{Status, Streaming};
+
+use crate::{
+    grpc::{Context, auth, received, stopping},
+    ledger::now,
+    roster::Presence,
+};
+
+/// Longest wait for the first message of a stream.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The way to the subscriber.
+type Out = mpsc::Sender<Result<WatchResponse, Status>>;
+
+struct Subscriber {
+    context: Context,
+    out: Out,
+    cursor: Revision,
+}
+
+/// Serves one subscriber until it goes, or something is wrong with it.
+pub async fn serve(
+    context: Context,
+    caller: Option<Caller>,
+    mut incoming: Streaming<WatchRequest>,
+    out: Out,
+) {
+    let host = match greet(&context, caller.as_ref(), &mut incoming).await {
+        Ok((host, applied)) => {
+            let presence = host.map(|host| Watching::begin(&context, host));
+            let heard = listen(presence.as_ref(), incoming);
+            let mut subscriber =
+                Subscriber { context: context.clone(), out: out.clone(), cursor: Revision::default() };
+            tokio::select! {
+                result = heard => result,
+                result = subscriber.run(applied) => result,
+            }
+        }
+        Err(status) => Err(status),
+    };
+    if let Err(status) = host {
+        drop(out.send(Err(status)).await); // The subscriber may have gone.
+    }
+}
+
+type Applied = Option<(Position, sekisho_model::Digest)>;
+
+/// Hears where the subscriber stands, and which host it is; operators are none.
+async fn greet(
+    context: &Context,
+    caller: Option<&Caller>,
+    incoming: &mut Streaming<WatchRequest>,
+) -> Result<(Option<HostId>, Applied), Status> {
+    let first = tokio::select! {
+        () = context.stop.cancelled() => return Err(stopping()),
+        first = timeout(START_TIMEOUT, incoming.message()) => first,
+    };
+    let first =
+        first.map_err(|_| Reason::HelloExpected.status("no start came within 10 s"))?.map_err(received)?;
+    let Some(WatchRequest { kind: Some(Kind::Start(start)) }) = &first else {
+        return Err(Reason::HelloExpected.status_about(
+            "the first message must be a start",
+            Some("start"),
+            [],
+        ));
+    };
+    let host = match caller {
+        Some(Caller::Operator(_)) => None,
+        None if start.host_id.is_empty() => None,
+        caller => Some(auth::agent(caller, &start.host_id)?),
+    };
+    match first.as_ref().map(feed::said).transpose()? {
+        Some(Said::Start { applied }) => Ok((host, applied)),
+        _ => Err(Reason::HelloExpected.status("the first message must be a start")),
+    }
+}
+
+/// A host's place in the roster while it watches.
+struct Watching {
+    context: Context,
+    host: HostId,
+}
+
+impl Watching {
+    fn begin(context: &Context, host: HostId) -> Self {
+        context.roster.update(&host, |presence| presence.watching += 1);
+        Self { context: context.clone(), host }
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Presence)) {
+        self.context.roster.update(&self.host, change);
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.update(|presence| presence.watching -= 1);
+    }
+}
+
+/// Hears what the subscriber put in force, until it goes.
+async fn listen(host: Option<&Watching>, mut incoming: Streaming<WatchRequest>) -> Result<(), Status> {
+    while let Some(message) = incoming.message().await.map_err(received)? {
+        let said = feed::said(&message)?;
+        let Some(host) = host else { continue };
+        match said {
+            Said::Applied { position, .. } => host.update(|presence| {
+                presence.applied = Some((position, now()));
+                presence.refusal.clear();
+            }),
+            Said::Refused { revision, reason, message } => {
+                tracing::warn!(host = %host.host, %revision, ?reason, message, "a host refused a revision");
+                host.update(|presence| presence.refusal = format!("{revision}: {message}"));
+            }
+            Said::Start { .. } => {
+                return Err(Reason::MalformedField.status_about(
+                    "start may only come first",
+                    Some("start"),
+                    [],
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Subscriber {
+    async fn run(&mut self, applied: Applied) -> Result<(), Status> {
+        let shared = self.context.shared.clone();
+        let mut head = shared.head();
+        let (position, start) = {
+            let publisher = shared.publisher();
+            (publisher.position(), publisher.start(applied))
+        };
+        self.send(feed::welcome(now(), position)).await?;
+        match start {
+            Start::Resume(revision) => self.cursor = revision,
+            Start::Snapshot => self.snapshot().await?,
+            Start::Behind => {
+                let text = "this aggregator stands behind you; wait a little or ask another one";
+                return Err(Reason::Behind.status(text));
+            }
+        }
+        loop {
+            let step = shared.publisher().next(self.cursor);
+            match step {
+                Step::Frame(frame) => {
+                    self.send(frame.body).await?;
+                    self.cursor = frame.revision;
+                }
+                Step::Stored => self.stored().await?,
+                Step::Wait => self.wait(&mut head).await?,
+            }
+        }
+    }
+
+    /// Waits for news; says that there is none when it takes long.
+    async fn wait(&mut self, head: &mut watch::Receiver<Revision>) -> Result<(), Status> {
+        let stop = self.context.stop.clone();
+        let news = async { head.wait_for(|head| *head > self.cursor).await.is_ok() };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(stopping()),
+            going = news => if going { Ok(()) } else { Err(stopping()) },
+            () = sleep_until(Instant::now() + BOOKMARK_INTERVAL) => {
+                let (position, digest) = {
+                    let publisher = self.context.shared.publisher();
+                    (publisher.position(), publisher.digest())
+                };
+                // The head may have moved since: then the delta comes first.
+                if position.revision == self.cursor { self.send(feed::bookmark(position, digest)).await } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Sends deltas that are not in the ring any more; a snapshot when they are not stored either.
+    async fn stored(&mut self) -> Result<(), Status> {
+        let (reader, cursor) = (self.context.shared.reader.clone(), self.cursor);
+        let read = tokio::task::spawn_blocking(move || reader.deltas_after(cursor, MAX_MESSAGE_BYTES)).await;
+        let deltas = match read.map_err(|error| Status::internal(error.to_string()))? {
+            Ok(Some(deltas)) if !deltas.is_empty() => deltas,
+            Ok(_) => return self.snapshot().await,
+            Err(error) => {
+                tracing::error!(%error, "stored deltas cannot be read; a snapshot serves instead");
+                return self.snapshot().await;
+            }
+        };
+        for delta in deltas {
+            let Ok(message) = WatchResponse::decode(&delta.bytes[..]) else { return self.snapshot().await };
+            self.send(message).await?;
+            self.cursor = delta.revision;
+        }
+        Ok(())
+    }
+
+    async fn snapshot(&mut self) -> Result<(), Status> {
+        let places = self.context.snapshots.clone();
+        let place = places.acquire_owned().await.map_err(|_| stopping())?;
+        let shared = self.context.shared.clone();
+        let (position, digest, members): (_, _, Vec<Member>) = {
+            let engine = shared.engine();
+            let position = Position { epoch: shared.epoch, revision: engine.revision() };
+            (position, engine.digest(), engine.members().collect())
+        };
+        let members = Arc::new(members);
+        self.send(feed::snapshot_begin(position, members.len(), digest)).await?;
+        for chunk in members.chunks(SNAPSHOT_MEMBERS) {
+            self.send(feed::snapshot_chunk(chunk)).await?;
+        }
+        self.send(feed::snapshot_end()).await?;
+        self.cursor = position.revision;
+        drop(place);
+        Ok(())
+    }
+
+    async fn send(&self, message: WatchResponse) -> Result<(), Status> {
+        self.out.send(Ok(message)).await.map_err(|_| Status::cancelled("the subscriber went"))
+    }
+}

@@ -1,0 +1,75 @@
+//! What the writer and the readers share: the engine, the publisher, and whether the log takes anything.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use sekisho_engine::Engine;
+use sekisho_feed::Publisher;
+use sekisho_model::{Epoch, Position, Revision};
+use sekisho_store::Reader;
+use sekisho_wire::pb::v1::WatchResponse;
+use tokio::sync::watch;
+
+/// One aggregator's state. Only the sequencer writes to it.
+pub struct Shared {
+    engine: RwLock<Engine>,
+    publisher: Mutex<Publisher<WatchResponse>>,
+    head: watch::Sender<Revision>,
+    problem: watch::Sender<Option<String>>,
+    /// For what is behind the publisher's ring.
+    pub reader: Reader,
+    /// The life of the log.
+    pub epoch: Epoch,
+}
+
+// A panic elsewhere cannot leave these half-changed in a way that a restart would not show as well, and
+// the panic itself ends the process: poisoning adds nothing.
+impl Shared {
+    /// Shares `engine`; the publisher begins where it stands.
+    pub fn new(engine: Engine, epoch: Epoch, reader: Reader) -> Self {
+        let position = Position { epoch, revision: engine.revision() };
+        let publisher = Publisher::new(position, engine.digest());
+        Self {
+            head: watch::Sender::new(position.revision),
+            problem: watch::Sender::new(None),
+            engine: RwLock::new(engine),
+            publisher: Mutex::new(publisher),
+            reader,
+            epoch,
+        }
+    }
+
+    /// The engine, for reading. Do not hold it across an await or for longer than a page.
+    pub fn engine(&self) -> RwLockReadGuard<'_, Engine> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine, for the sequencer.
+    pub fn engine_mut(&self) -> RwLockWriteGuard<'_, Engine> {
+        self.engine.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The publisher.
+    pub fn publisher(&self) -> MutexGuard<'_, Publisher<WatchResponse>> {
+        self.publisher.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the subscribers: the head is at `revision`.
+    pub fn announce(&self, revision: Revision) {
+        self.head.send_replace(revision);
+    }
+
+    /// The head's revision, to wait on.
+    pub fn head(&self) -> watch::Receiver<Revision> {
+        self.head.subscribe()
+    }
+
+    /// The log takes nothing, for this reason; or it does again.
+    pub fn set_problem(&self, problem: Option<String>) {
+        self.problem.send_replace(problem);
+    }
+
+    /// Why the log takes nothing, to wait on; none when it does.
+    pub fn problem(&self) -> watch::Receiver<Option<String>> {
+        self.problem.subscribe()
+    }
+}
