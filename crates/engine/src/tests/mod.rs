@@ -7,6 +7,6 @@ mod list_rules;
 mod naive;
 mod news;
 mod promises;
-mod refusals;
 mod reference;
+mod refusals;
 mod world;
