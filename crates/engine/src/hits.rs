@@ -57,3 +57,24 @@ impl Hits {
         self.units.get(&unit).map_or(&[], Witnesses::as_slice)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hits_count_only_while_the_unit_is_listed() {
+        let (unit, mut hits) = (Unit::V4(1), Hits::default());
+        let hit = Sighting { seen: Moment::from_millis(5), host: 1, retransmits: 0 };
+        assert!(!hits.note(unit, hit, 5, Moment::EPOCH));
+        hits.push(unit, hit);
+        assert!(hits.of(unit).is_empty());
+        hits.open(unit);
+        assert!(hits.is_open(unit) && hits.note(unit, hit, 5, Moment::EPOCH));
+        hits.open(unit);
+        hits.reseed(9);
+        assert_eq!(hits.of(unit), [hit], "opening twice and another seed forget nothing");
+        hits.close(unit);
+        assert!(!hits.is_open(unit) && hits.of(unit).is_empty());
+    }
+}

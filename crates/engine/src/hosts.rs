@@ -117,3 +117,25 @@ impl Hosts {
         self.records.push(record);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_by_arrival_and_reading_is_by_name() {
+        let id = |name: &str| name.parse::<HostId>().unwrap();
+        let mut hosts = Hosts::default();
+        let number = |hosts: &mut Hosts, name| hosts.number_or_add(&id(name), 2);
+        assert_eq!(number(&mut hosts, "b"), Some(0));
+        assert_eq!(number(&mut hosts, "a"), Some(1));
+        assert_eq!(number(&mut hosts, "c"), None, "there is room for two");
+        assert_eq!(number(&mut hosts, "b"), Some(0));
+        let names: Vec<&str> = hosts.iter().map(|host| host.id.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        let restored = Hosts::restored(hosts.records().to_vec());
+        assert_eq!(restored.records(), hosts.records());
+        assert_eq!((restored.number(&id("a")), restored.number(&id("c"))), (Some(1), None));
+        assert!(restored.get(&id("b")).is_some() && restored.by_number(2).is_none());
+    }
+}

@@ -66,9 +66,12 @@ impl Protected {
         let mut before = core::mem::take(&mut self.names);
         self.name_addresses = Counted::default();
         for name in &never.names {
-            self.names.entry(name.clone()).or_default();
-            let addresses = before.remove(name).unwrap_or_default();
-            self.resolve(name, &addresses);
+            // A policy may have a name twice: the second time, there is nothing left to take over.
+            if !self.names.contains_key(name) {
+                self.names.insert(name.clone(), Vec::new());
+                let addresses = before.remove(name).unwrap_or_default();
+                self.resolve(name, &addresses);
+            }
         }
     }
 
@@ -183,7 +186,7 @@ mod tests {
         let mut protected = Protected::of(&never(false, &[], &["a", "b"]));
         assert!(protected.resolve("a", &[ip("::ffff:192.0.2.1"), ip("192.0.2.1")]).is_some());
         assert!(protected.resolve("c", &[ip("192.0.2.3")]).is_none());
-        protected.set_policy(&never(false, &[], &["a"]));
+        protected.set_policy(&never(false, &[], &["a", "a"]));
         assert!(protected.why(&prefix("192.0.2.1")).is_some());
         protected.set_policy(&never(false, &[], &["b"]));
         assert!(protected.why(&prefix("192.0.2.1")).is_none());

@@ -114,3 +114,43 @@ impl<V: Timed> TimedMap<V> {
         self.values.overlapping(prefix).map(|(_, value)| value).filter(move |value| value.moment() > now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::{collections::BTreeMap, vec::Vec};
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn hold(last: u8, until: i64) -> Hold {
+        Hold { prefix: Prefix::host([192, 0, 2, last].into()), until: Moment::from_millis(until) }
+    }
+
+    proptest! {
+        #[test]
+        fn both_indexes_tell_the_same(
+            steps in vec((0u8..10, 0i64..50, any::<bool>()), 0..60), now in 0i64..50
+        ) {
+            let (mut map, mut expected) = (TimedMap::default(), BTreeMap::new());
+            for (last, until, is_in) in steps {
+                let one = hold(last, until);
+                if is_in {
+                    prop_assert_eq!(map.insert(one), expected.insert(one.prefix, one));
+                } else {
+                    prop_assert_eq!(map.remove(&one.prefix), expected.remove(&one.prefix));
+                }
+            }
+            let now = Moment::from_millis(now);
+            let mut by_time: Vec<Hold> = expected.values().copied().collect();
+            by_time.sort_by_key(|one| (one.until, one.prefix));
+            let first = by_time.first().map(|one| (one.until, one.prefix));
+            prop_assert_eq!(map.first(), first);
+            prop_assert_eq!(map.first_due(now), first.filter(|one| one.0 <= now).map(|one| one.1));
+            prop_assert!(map.iter().eq(expected.values()));
+            prop_assert!(map.iter_by_time().eq(&by_time));
+            prop_assert_eq!(map.len(), expected.len());
+            prop_assert_eq!(map.live(now), by_time.iter().filter(|one| one.until > now).count());
+        }
+    }
+}

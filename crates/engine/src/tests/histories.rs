@@ -77,11 +77,15 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
 
 /// A batch; its sequence is set when the history is put together, 0 standing for a repeat.
 pub(super) fn batch() -> impl Strategy<Value = Batch> {
-    let row = (a_unit(), 0u8..4)
-        .prop_map(|(unit, retransmits)| Observation { unit, sockets: 1, retransmits: retransmits.max(1) });
+    let row = (a_unit(), 0u8..4).prop_map(|(unit, retransmits)| Observation {
+        unit,
+        sockets: 1,
+        retransmits: retransmits.max(1),
+    });
     let hit = a_unit().prop_map(|unit| Hit { unit, packets: 1 });
     let age = prop_oneof![6 => Just(0u64), 3 => 0u64..20_000, 1 => 590_000u64..610_000];
-    let head = (0u32..6, prop_oneof![9 => Just(1u64), 1 => Just(2)], prop_oneof![1 => Just(0u64), 9 => Just(1)]);
+    let head =
+        (0u32..6, prop_oneof![9 => Just(1u64), 1 => Just(2)], prop_oneof![1 => Just(0u64), 9 => Just(1)]);
     (head, age, vec(row, 0..5), vec(hit, 0..3)).prop_map(|(head, age, observations, hits)| Batch {
         host: host(head.0),
         session: head.1,
@@ -103,8 +107,12 @@ pub(super) fn order() -> impl Strategy<Value = Order> {
         1 => Just(OrderKind::Disallow),
     ];
     let text = prop_oneof![20 => Just(String::from("a test")), 1 => Just(String::new())];
-    (a_prefix(), text, kind)
-        .prop_map(|(prefix, text, kind)| Order { operator: "ana".parse().unwrap(), text, prefix, kind })
+    (a_prefix(), text, kind).prop_map(|(prefix, text, kind)| Order {
+        operator: "ana".parse().unwrap(),
+        text,
+        prefix,
+        kind,
+    })
 }
 
 fn input() -> impl Strategy<Value = Input> {

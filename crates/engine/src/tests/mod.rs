@@ -1,5 +1,6 @@
 //! What the whole engine is held to: rules one by one, and promises over random histories.
 
+mod audit;
 mod bounds;
 mod evidence_rules;
 mod histories;
@@ -7,6 +8,6 @@ mod list_rules;
 mod naive;
 mod news;
 mod promises;
-mod refusals;
 mod reference;
+mod refusals;
 mod world;

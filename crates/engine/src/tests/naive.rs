@@ -1,7 +1,7 @@
 //! The reference: the rules written down as plainly as possible. It keeps everything in lists,
 //! searches through all of them each time, and shares no code with the engine.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 use core::{net::IpAddr, time::Duration};
 
 use sekisho_model::{
@@ -25,7 +25,7 @@ struct Host {
 #[derive(Default)]
 pub(super) struct Naive {
     /// Keep every sighting for ever, instead of the most recent few of each unit.
-    pub(super) keeps_all: bool,
+    keeps_all: bool,
     now: Moment,
     horizon: Option<Moment>,
     policy: Policy,
@@ -45,6 +45,10 @@ pub(super) struct Naive {
 }
 
 impl Naive {
+    pub(super) fn new(keeps_all: bool) -> Self {
+        Self { keeps_all, ..Self::default() }
+    }
+
     pub(super) fn handle(&mut self, entry: &LogEntry) {
         self.events.clear();
         self.orders.clear();
@@ -126,7 +130,8 @@ impl Naive {
             return;
         }
         let before = core::mem::take(&mut self.names);
-        for name in &policy.never.names {
+        let names: BTreeSet<&String> = policy.never.names.iter().collect();
+        for name in names {
             let addresses = before.iter().find(|one| one.0 == *name).map(|one| one.1.clone());
             self.names.push((name.clone(), addresses.unwrap_or_default()));
         }
@@ -155,7 +160,8 @@ impl Naive {
 
     fn batch(&mut self, batch: &Batch) {
         let host = self.host(&batch.host);
-        if host.session == batch.session && batch.sequence <= host.sequence {
+        let last = if host.session == batch.session { host.sequence } else { 0 };
+        if batch.sequence <= last {
             return;
         }
         (host.session, host.sequence) = (batch.session, batch.sequence);
@@ -244,8 +250,13 @@ impl Naive {
     fn take_past(&mut self, prefix: &Prefix) -> u32 {
         let last = self.past.iter().rev().find(|one| one.0 == *prefix);
         let repeats = last.map_or(0, |(_, count, ended)| {
-            let good = self.now.since(*ended).as_secs_f64() / self.policy.ttl_max.as_secs_f64();
-            (f64::from(*count) - good.floor()).max(0.0) as u32
+            let mut left = *count;
+            let mut forgiven = *ended + self.policy.ttl_max;
+            while left > 0 && forgiven <= self.now {
+                left -= 1;
+                forgiven = forgiven + self.policy.ttl_max;
+            }
+            left
         });
         self.past.retain(|one| one.0 != *prefix);
         repeats
@@ -354,6 +365,9 @@ fn note(list: &mut Vec<Seen>, new: Seen, keep: usize, horizon: Option<Moment>) {
     }
     list.push(new);
     list.sort_by_key(|one| core::cmp::Reverse(one.at));
-    let mut left = keep;
-    list.retain(|one| one.unit != unit || core::mem::replace(&mut left, left.saturating_sub(1)) > 0);
+    let mut kept = 0;
+    list.retain(|one| {
+        kept += usize::from(one.unit == unit);
+        one.unit != unit || kept <= keep
+    });
 }

@@ -1,0 +1,241 @@
+//! Rules of evidence, one story each: what lists, what renews, and what does neither.
+
+use alloc::vec;
+use core::time::Duration;
+
+use sekisho_model::{Batch, Input, Reason};
+
+use super::world::{VICTIM, World, block, ends, host, prefix, seconds, sees, unblock, unit};
+use crate::{End, Event};
+
+fn is_listed(world: &World) -> bool {
+    world.engine.entry(&prefix(VICTIM)).is_some()
+}
+
+#[test]
+fn a_quorum_of_hosts_lists() {
+    let mut world = World::new();
+    world.seen(&[1, 2], VICTIM);
+    assert!(!is_listed(&world));
+    let outcome = world.seen(&[3], VICTIM);
+    let entry = world.engine.entry(&prefix(VICTIM)).unwrap().clone();
+    assert_eq!(entry.reason, Reason::Quorum { hosts: 3, quorum: 3 });
+    assert_eq!((entry.created, entry.expires), (world.now(), world.now() + seconds(600)));
+    assert_eq!((entry.revision, entry.renewals, entry.repeats), (world.engine.revision(), 0, 0));
+    let hosts = vec![host(1), host(2), host(3)];
+    assert_eq!(outcome.events, [Event::Listed { entry, hosts }]);
+    assert_eq!(outcome.delta.unwrap().changes.len(), 1);
+}
+
+#[test]
+fn one_lying_host_lists_nothing() {
+    let mut world = World::new();
+    world.join(1, &[]);
+    for session in 1..50 {
+        for sequence in 1..5 {
+            let batch = Batch { session, ..sees(1, sequence, &[VICTIM, VICTIM, "2001:db8::1"]) };
+            world.wait(1).tell(vec![Input::Batch(batch)]);
+        }
+    }
+    assert_eq!(world.engine.member_count(), 0);
+    assert_eq!(world.engine.witnesses(unit(VICTIM)).len(), 1);
+}
+
+#[test]
+fn witnesses_out_of_the_window_do_not_count() {
+    let mut world = World::new();
+    world.seen(&[1, 2], VICTIM);
+    world.wait(301).seen(&[3], VICTIM);
+    assert!(!is_listed(&world));
+    world.seen(&[1], VICTIM);
+    world.wait(300).seen(&[2], VICTIM);
+    assert!(is_listed(&world), "300 s are within a window of 300 s");
+}
+
+#[test]
+fn what_was_seen_long_ago_is_as_old_as_the_batch_says() {
+    let mut world = World::new();
+    for (number, age) in [(1, 0), (2, 299), (3, 301)] {
+        let batch = Batch { age: seconds(age), ..sees(number, 1, &[VICTIM]) };
+        world.tell(vec![Input::Batch(batch)]);
+    }
+    assert_eq!(world.engine.counters().stale_observations, 1);
+    assert!(!is_listed(&world));
+    world.policy(|policy| policy.window = seconds(3_600));
+    let late = Batch { age: seconds(601), ..sees(3, 2, &[VICTIM]) };
+    world.tell(vec![Input::Batch(late)]);
+    assert_eq!(world.engine.counters().stale_observations, 2, "over the oldest that is taken");
+    assert_eq!(world.engine.witnesses(unit(VICTIM)).len(), 2);
+}
+
+#[test]
+fn too_few_retransmits_are_no_evidence() {
+    let mut world = World::new();
+    world.policy(|policy| policy.min_retransmits = 2);
+    world.seen(&[1, 2, 3], VICTIM);
+    assert!(!is_listed(&world));
+    assert_eq!(world.engine.counters().weak_observations, 3);
+    assert_eq!(world.engine.counters().observations, 0);
+}
+
+#[test]
+fn a_repeated_batch_is_ignored_and_a_new_session_is_not() {
+    let mut world = World::new();
+    let tell = |world: &mut World, session, sequence| {
+        world.tell(vec![Input::Batch(Batch { session, ..sees(1, sequence, &[VICTIM]) })]);
+        (world.engine.counters().batches, world.engine.counters().duplicate_batches)
+    };
+    assert_eq!(tell(&mut world, 7, 5), (1, 0));
+    assert_eq!(tell(&mut world, 7, 5), (1, 1));
+    assert_eq!(tell(&mut world, 7, 4), (1, 2));
+    assert_eq!(world.engine.durable_sequence(&host(1), 7), 5);
+    assert_eq!(tell(&mut world, 8, 1), (2, 2));
+    assert_eq!(world.engine.durable_sequence(&host(1), 8), 1);
+    assert_eq!(world.engine.durable_sequence(&host(1), 7), 0);
+    assert_eq!(world.engine.durable_sequence(&host(9), 7), 0);
+}
+
+#[test]
+fn a_repeated_log_entry_is_ignored() {
+    let mut world = World::new();
+    world.seen(&[1, 2, 3], VICTIM);
+    let (log, before) = (world.log.clone(), world.engine.checkpoint());
+    let outcome = world.engine.handle(&log[0]);
+    assert_eq!(outcome, Default::default());
+    assert_eq!(world.engine.checkpoint(), before);
+}
+
+#[test]
+fn both_families_of_a_dual_stack_listener_are_one() {
+    let mut world = World::new();
+    world.seen(&[1, 2], "::ffff:203.0.113.7");
+    world.seen(&[3], VICTIM);
+    assert_eq!(world.listed(), [VICTIM]);
+    world.seen(&[1], "2001:db8::1");
+    world.seen(&[2], "2001:db8::2:3");
+    world.seen(&[3], "2001:db8::ffff:1");
+    assert_eq!(world.listed(), [VICTIM, "2001:db8::/64"]);
+}
+
+#[test]
+fn hits_of_a_quorum_renew() {
+    let mut world = World::new();
+    world.seen(&[1, 2, 3], VICTIM);
+    world.wait(290).hit(&[4, 5, 6], VICTIM);
+    assert_eq!(world.left(VICTIM), 310, "not half over");
+    let outcome = world.wait(11).hit(&[4, 5, 6], VICTIM);
+    let entry = world.engine.entry(&prefix(VICTIM)).unwrap().clone();
+    assert_eq!((world.left(VICTIM), entry.renewals), (600, 1));
+    assert_eq!(entry.reason, Reason::Quorum { hosts: 3, quorum: 3 });
+    assert_eq!(outcome.events, [Event::Renewed { entry }]);
+    assert!(world.engine.witnesses(unit(VICTIM)).iter().all(|witness| witness.is_hit));
+}
+
+#[test]
+fn hits_of_one_host_do_not_renew_for_ever() {
+    let mut world = World::new();
+    world.seen(&[1, 2, 3], VICTIM);
+    for _ in 0..60 {
+        world.wait(10).hit(&[1], VICTIM);
+    }
+    assert!(!is_listed(&world));
+    assert_eq!(world.engine.counters().renewed, 0);
+    assert_eq!(world.engine.counters().expired, 1);
+}
+
+#[test]
+fn observations_and_hits_count_together_but_a_host_once() {
+    let mut world = World::new();
+    world.seen(&[1, 2, 3], VICTIM);
+    world.wait(310).seen(&[1, 2], VICTIM);
+    world.hit(&[1, 2], VICTIM);
+    assert_eq!(world.engine.counters().renewed, 0);
+    world.hit(&[4], VICTIM);
+    assert_eq!(world.engine.counters().renewed, 1);
+}
+
+#[test]
+fn hits_list_nothing() {
+    let mut world = World::new();
+    world.hit(&[1, 2, 3, 4], VICTIM);
+    world.seen(&[1, 2], VICTIM);
+    world.hit(&[3, 4], VICTIM);
+    assert!(!is_listed(&world));
+    assert_eq!(world.engine.counters().ignored_hits, 6);
+}
+
+#[test]
+fn what_was_ordered_ends_at_its_time_whatever_is_seen() {
+    let mut world = World::new();
+    world.order(block(VICTIM, 100));
+    world.order(block("198.51.100.0/24", 100));
+    for _ in 0..9 {
+        world.wait(10).seen(&[1, 2, 3], VICTIM);
+        world.hit(&[1, 2, 3], VICTIM);
+        world.seen(&[1, 2, 3], "198.51.100.9");
+        world.hit(&[1, 2, 3], "198.51.100.9");
+    }
+    assert_eq!((world.left(VICTIM), world.left("198.51.100.0/24")), (10, 10));
+    assert_eq!(world.engine.counters().ignored_hits, 54);
+    let outcome = world.wait(10).tick();
+    assert_eq!(ends(&outcome), [End::Expired, End::Expired]);
+}
+
+#[test]
+fn each_repeat_lasts_twice_as_long_until_it_is_forgiven() {
+    let mut world = World::new();
+    world.policy(|policy| policy.ttl_max = seconds(4_000));
+    for expected in [600, 1_200, 2_400, 4_000, 4_000] {
+        world.seen(&[1, 2, 3], VICTIM);
+        assert_eq!(world.left(VICTIM), expected);
+        world.wait(expected).tick();
+        assert!(!is_listed(&world));
+    }
+    // Five listings; two times the longest life later, three are left.
+    world.wait(8_000).seen(&[1, 2, 3], VICTIM);
+    assert_eq!(world.engine.entry(&prefix(VICTIM)).unwrap().repeats, 3);
+}
+
+#[test]
+fn what_was_undone_is_not_held_against_a_prefix() {
+    let mut world = World::new();
+    world.seen(&[1, 2, 3], VICTIM);
+    world.order(unblock(VICTIM, 0));
+    world.seen(&[1, 2, 3], VICTIM);
+    assert_eq!(world.left(VICTIM), 600);
+}
+
+#[test]
+fn a_raised_quorum_leaves_what_is_listed() {
+    let mut world = World::new();
+    world.seen(&[1, 2, 3], VICTIM);
+    world.policy(|policy| policy.drop_quorum = 4);
+    assert!(is_listed(&world));
+    world.seen(&[1, 2, 3], "198.51.100.1");
+    assert_eq!(world.listed(), [VICTIM]);
+    world.policy(|policy| policy.drop_quorum = 3);
+    world.seen(&[1], "198.51.100.1");
+    assert_eq!(world.listed().len(), 2);
+}
+
+#[test]
+fn a_longer_window_does_not_bring_back_what_was_over() {
+    let mut world = World::new();
+    world.seen(&[1, 2], VICTIM);
+    world.wait(400).policy(|policy| policy.window = seconds(3_600));
+    world.seen(&[3], VICTIM);
+    assert!(!is_listed(&world));
+    world.wait(3_000).seen(&[1, 2], VICTIM);
+    assert!(is_listed(&world), "from here on, it is an hour");
+}
+
+#[test]
+fn time_never_goes_back() {
+    let mut world = World::new();
+    world.seen(&[1, 2, 3], VICTIM);
+    let mut early = world.log[0].clone();
+    (early.index.0, early.time) = (2, early.time - Duration::from_secs(900));
+    let (now, before) = (world.engine.now(), world.engine.members().next());
+    world.engine.handle(&early);
+    assert_eq!((world.engine.now(), world.engine.members().next()), (now, before));
+}
