@@ -18,6 +18,7 @@ pub mod order;
 pub mod policy;
 pub mod position;
 pub mod prefix;
+pub mod row;
 pub mod time;
 
 pub use change::{Change, Delta, Key, List, Member};
@@ -30,4 +31,5 @@ pub use order::{Order, OrderKind};
 pub use policy::{Never, Policy, PolicyError};
 pub use position::{Epoch, Position, Revision};
 pub use prefix::{Prefix, PrefixError, Unit};
+pub use row::Row;
 pub use time::Moment;
