@@ -23,6 +23,11 @@ pub enum KernelError {
         "this kernel has no nf_tables; load the module nf_tables or use a kernel with CONFIG_NF_TABLES_INET"
     )]
     NoNfTables,
+    /// ENOENT of sock_diag.
+    #[error(
+        "this kernel does not list TCP sockets; load the modules inet_diag and tcp_diag (CONFIG_INET_TCP_DIAG)"
+    )]
+    NoSockDiag,
     /// EPERM.
     #[error(
         "not permitted: changing the firewall needs CAP_NET_ADMIN; run as root, or give the service \

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::io::Errno;
 use sekisho_model::Row;
 
 use crate::{
@@ -38,7 +39,8 @@ pub struct PassStats {
     pub inconsistent: bool,
 }
 
-/// A socket to ask for sockets.
+/// A socket to ask for sockets. After [`KernelError::Answer`] it may be in the middle of an answer: open
+/// another.
 pub struct Diag(Link);
 
 impl Diag {
@@ -60,7 +62,10 @@ impl Diag {
     pub fn half_open(&mut self, mut each: impl FnMut(Row)) -> Result<PassStats, KernelError> {
         let mut stats = PassStats::default();
         for family in [libc::AF_INET, libc::AF_INET6] {
-            let refused = |errno| KernelError::os("listing half-open sockets by sock_diag", errno);
+            let refused = |errno| match errno {
+                Errno::NOENT => KernelError::NoSockDiag,
+                other => KernelError::os("listing half-open sockets by sock_diag", other),
+            };
             let interrupted = self.0.ask(
                 |writer, sequence| request(writer, sequence, family),
                 refused,

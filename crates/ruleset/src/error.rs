@@ -44,15 +44,13 @@ pub enum RulesetError {
     /// The kernel's rules fill this set, transactions don't.
     #[error("set {0} is filled by the kernel's own rules, not by transactions")]
     Dynamic(SetName),
-    /// The timeout is shorter than a kernel's tick, which would mean "for ever".
-    #[error("timeout {millis} ms of {range} in {set} is under 20 ms, which some kernels take as none")]
+    /// The timeout is zero, which would mean "for ever".
+    #[error("{range} in set {set} has no timeout; every element must end by itself")]
     Timeout {
         /// The set.
         set: SetName,
         /// The element.
         range: Range,
-        /// What was asked for, in milliseconds.
-        millis: u128,
     },
     /// The text is not a transaction.
     #[error("\"{0}\" is not `add element SET RANGE timeout 60s` or `remove element SET RANGE`")]

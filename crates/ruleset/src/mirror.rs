@@ -2,7 +2,7 @@
 
 use alloc::{borrow::Cow, collections::BTreeMap, vec::Vec};
 
-use sekisho_model::{Change, Digest, Key, List, Member, Moment, Prefix};
+use sekisho_model::{Change, Digest, Key, List, Member, Moment, Prefix, limits::MAX_ALLOW_TTL};
 
 use crate::{
     Element, MIN_TIMEOUT, Op, RulesetError, SetName, Transaction, check,
@@ -216,10 +216,11 @@ fn set_of(piece: &Piece) -> SetName {
     SetName::for_allow(piece.range.family())
 }
 
-/// The element of something that ends at `expires`; none if that is past.
+/// The element of something that ends at `expires`; none if that is past. What is written as "for
+/// ever" is held to the longest time that anything may last: the kernel refuses times over 584 years.
 fn element(set: SetName, range: Range, expires: Moment, now: Moment) -> Option<Element> {
-    let remaining = expires.since(now);
-    (!remaining.is_zero()).then(|| Element { set, range, remaining: remaining.max(MIN_TIMEOUT) })
+    let remaining = expires.since(now).min(MAX_ALLOW_TTL);
+    (remaining >= MIN_TIMEOUT).then_some(Element { set, range, remaining })
 }
 
 fn piece_element(piece: &Piece, now: Moment) -> Option<Element> {

@@ -5,9 +5,8 @@ use core::{fmt, str::FromStr, time::Duration};
 
 use crate::{Kind, Range, RulesetError, SetName};
 
-/// Shortest timeout that is sent. The kernel counts timeouts in ticks of up to 10 ms and rounds down,
-/// and an element with a timeout of zero ticks stays for ever.
-pub const MIN_TIMEOUT: Duration = Duration::from_millis(20);
+/// Shortest timeout: the kernel counts in milliseconds, and takes zero as "for ever".
+pub const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// How elements are removed, which depends on the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +64,7 @@ impl Op {
             (Kind::Dynamic, _) => Err(RulesetError::Dynamic(set)),
             (Kind::Hash, _) if !range.is_single() => Err(RulesetError::NotAnAddress { set, range }),
             (_, Self::Add { timeout, .. }) if *timeout < MIN_TIMEOUT => {
-                Err(RulesetError::Timeout { set, range, millis: timeout.as_millis() })
+                Err(RulesetError::Timeout { set, range })
             }
             _ => Ok(()),
         }

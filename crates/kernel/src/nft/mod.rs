@@ -24,7 +24,7 @@ pub struct Counters {
     pub muted: u64,
 }
 
-/// A socket to nf_tables.
+/// A socket to nf_tables. After [`KernelError::Answer`] it may be in the middle of an answer: open another.
 pub struct Nft(Link);
 
 impl Nft {

@@ -107,18 +107,22 @@ impl Nft {
     /// [`KernelError::Missing`] if there is no such set, [`KernelError::Inconsistent`] if it changed
     /// meanwhile.
     pub fn read_set(&mut self, set: SetName) -> Result<Vec<Element>, KernelError> {
-        Ok(assemble(set, self.list(set)?))
+        match self.list(set)? {
+            (_, true) => Err(KernelError::Inconsistent),
+            (listed, false) => Ok(assemble(set, listed)),
+        }
     }
 
     /// The units of which packets were dropped within the last
     /// [`HIT_SET_TIMEOUT`](sekisho_model::limits::HIT_SET_TIMEOUT), with the packets counted since
-    /// they came into the set.
+    /// they came into the set. A unit that was away for so long comes back with its count at 1.
     ///
     /// # Errors
-    /// As [`Self::read_set`].
+    /// [`KernelError::Missing`] if there is no table.
     pub fn hits(&mut self) -> Result<Vec<(Unit, u64)>, KernelError> {
-        let mut listed = self.list(SetName::Hit4)?;
-        listed.extend(self.list(SetName::Hit6)?);
+        // Transactions do not touch these sets: one in between does no harm.
+        let (mut listed, _) = self.list(SetName::Hit4)?;
+        listed.extend(self.list(SetName::Hit6)?.0);
         Ok(listed.iter().map(|each| (Unit::of(each.key), each.packets)).collect())
     }
 
@@ -155,14 +159,37 @@ impl Nft {
         Ok(packets)
     }
 
-    fn list(&mut self, set: SetName) -> Result<Vec<Listed>, KernelError> {
-        let mut listed = Vec::new();
+    /// Lists a set; true if a transaction came in between, so that what is listed may be part before
+    /// and part after it.
+    ///
+    /// The kernel marks no listing of elements as interrupted (`NLM_F_DUMP_INTR`), but stamps each
+    /// message with the generation of its beginning: all must have one, and it must still stand when
+    /// the last has come.
+    fn list(&mut self, set: SetName) -> Result<(Vec<Listed>, bool), KernelError> {
+        let (mut listed, mut generation, mut mixed) = (Vec::new(), None, false);
         let interrupted = self.0.ask(
             |writer, sequence| start(writer, GET_ELEMENT, DUMP, sequence, |body| list(body, set)),
             |errno| KernelError::of_nf_tables("listing a set", errno),
-            |message| listed.extend(parse(message.payload)),
+            |message| {
+                let stamp = stamp(message.payload);
+                mixed |= *generation.get_or_insert(stamp) != stamp;
+                listed.extend(parse(message.payload));
+            },
         )?;
-        if interrupted { Err(KernelError::Inconsistent) } else { Ok(listed) }
+        let now = self.generation()?;
+        mixed |= generation.is_some_and(|generation| generation != now);
+        Ok((listed, interrupted || mixed))
+    }
+
+    /// The low 16 bits of the number of transactions that this kernel has carried out.
+    fn generation(&mut self) -> Result<Option<u16>, KernelError> {
+        let mut generation = None;
+        self.0.ask(
+            |writer, sequence| start(writer, GET_GENERATION, ONE, sequence, |_| ()),
+            |errno| KernelError::of_nf_tables("asking for the generation", errno),
+            |message| generation = stamp(message.payload),
+        )?;
+        Ok(generation)
     }
 
     /// Asks for one thing, and gives the attributes of the answer to `each`.
@@ -188,6 +215,11 @@ fn start(writer: &mut Writer, message: u16, flags: u16, sequence: u32, body: imp
         inner.bytes.extend([INET, 0, 0, 0]);
         body(inner);
     });
+}
+
+/// The resource of `struct nfgenmsg`, in which nf_tables gives its generation.
+fn stamp(payload: &[u8]) -> Option<u16> {
+    payload.get(2..)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
 }
 
 fn list(body: &mut Writer, set: SetName) {

@@ -150,8 +150,11 @@ fn and(left: Expression<'static>, right: Expression<'static>) -> Expression<'sta
     Expression::BinaryOperation(Box::new(BinaryOperation::AND(left, right)))
 }
 
-fn names(names: &[&'static str]) -> Expression<'static> {
-    Expression::List(names.iter().map(|name| text(*name)).collect())
+/// Flags set together, as binary operations of two, which every version of `nft` reads.
+fn flags(first: &'static str, others: &[&'static str]) -> Expression<'static> {
+    others.iter().fold(text(first), |all, flag| {
+        Expression::BinaryOperation(Box::new(BinaryOperation::OR(vec![all, text(*flag)])))
+    })
 }
 
 fn address(set: SetName, side: &'static str) -> Expression<'static> {
@@ -163,10 +166,10 @@ fn address(set: SetName, side: &'static str) -> Expression<'static> {
 }
 
 fn condition(when: Match) -> Condition<'static> {
-    let flags = || and(field("tcp", "flags"), names(&["fin", "syn", "rst", "ack"]));
+    let masked = || and(field("tcp", "flags"), flags("fin", &["syn", "rst", "ack"]));
     let (left, right) = match when {
-        Match::Syn => (flags(), text("syn")),
-        Match::SynAck => (flags(), names(&["syn", "ack"])),
+        Match::Syn => (masked(), text("syn")),
+        Match::SynAck => (masked(), flags("syn", &["ack"])),
         Match::From(set) => (address(set, "saddr"), text(format!("@{set}"))),
         Match::To(set) => (address(set, "daddr"), text(format!("@{set}"))),
     };

@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    fn shape(objects: Value) -> Shape {
+    fn shape(objects: &Value) -> Shape {
         Shape::of(&json!({ "nftables": objects }), "t")
     }
 
@@ -138,23 +138,23 @@ mod tests {
         let new = json!([{"set": {"table": "t", "name": "s", "type": "ipv4_addr", "flags": ["timeout", "dynamic"]}}]);
         let newest =
             json!([{"add": {"set": {"table": "t", "name": "s", "type": "ipv4_addr", "flags": "timeout"}}}]);
-        assert_eq!(shape(old), shape(new.clone()));
-        assert_eq!(shape(new), shape(newest));
+        assert_eq!(shape(&old), shape(&new));
+        assert_eq!(shape(&new), shape(&newest));
     }
 
     #[test]
     fn differences_are_told() {
         let rule = |verdict: &str| json!([{"rule": {"table": "t", "chain": "c", "expr": [{verdict: null}]}}]);
-        let accept = shape(rule("accept"));
-        assert_eq!(accept.difference(&shape(rule("accept"))), None);
-        let what = accept.difference(&shape(rule("drop"))).unwrap();
+        let accept = shape(&rule("accept"));
+        assert_eq!(accept.difference(&shape(&rule("accept"))), None);
+        let what = accept.difference(&shape(&rule("drop"))).unwrap();
         assert_eq!(what, "rule 1 of chain c is \"accept\" and should be \"drop\"");
-        assert_eq!(accept.difference(&shape(json!([]))).unwrap(), "rule 1 of chain c is not ours");
-        assert_eq!(shape(json!([])).difference(&accept).unwrap(), "rule 1 of chain c is missing");
+        assert_eq!(accept.difference(&shape(&json!([]))).unwrap(), "rule 1 of chain c is not ours");
+        assert_eq!(shape(&json!([])).difference(&accept).unwrap(), "rule 1 of chain c is missing");
     }
 
     #[test]
     fn other_tables_do_not_matter() {
-        assert!(shape(json!([{"metainfo": {}}, {"chain": {"table": "x", "name": "c"}}])).is_empty());
+        assert!(shape(&json!([{"metainfo": {}}, {"chain": {"table": "x", "name": "c"}}])).is_empty());
     }
 }

@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -16,7 +17,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use sekisho_kernel::{KernelError, Nft, table};
-use sekisho_model::{Change, Key, List, Member, Moment, Prefix, Tier};
+use sekisho_model::{Change, Key, List, Member, Moment, Prefix, Tier, limits::MAX_ALLOW_TTL};
 use sekisho_ruleset::{Element, Fake, Mirror, Op, Range, Removal, SetName, Transaction, element::dump};
 
 /// What two kernels hold is compared without times: the real one's clock runs on.
@@ -177,6 +178,21 @@ fn a_missing_table_is_told_and_an_empty_transaction_is_nothing() {
 }
 
 #[test]
+fn a_full_set_is_told() {
+    in_namespace(|| {
+        run("nft", "add table inet sekisho");
+        run("nft", "add set inet sekisho drop4 { type ipv4_addr; flags timeout; size 2; }");
+        let mut nft = Nft::open().unwrap();
+        let ops = addresses(1, 3)
+            .map(|range| Op::Add { set: SetName::Drop4, range, timeout: Duration::from_secs(60) })
+            .collect();
+        let three = Transaction::new(ops).unwrap();
+        assert!(matches!(nft.commit(&three, Removal::Destroy), Err(KernelError::Full)));
+        assert_eq!(nft.read_set(SetName::Drop4).unwrap(), []);
+    });
+}
+
+#[test]
 fn elements_end_by_themselves() {
     in_namespace(|| {
         let mut nft = fresh();
@@ -200,8 +216,18 @@ fn elements_end_by_themselves() {
 fn the_shortest_timeout_is_no_timeout_for_ever() {
     in_namespace(|| {
         let mut nft = fresh();
-        commit(&mut nft, "add element drop4 203.0.113.7 timeout 20ms").unwrap();
+        commit(&mut nft, "add element drop4 203.0.113.7 timeout 1ms").unwrap();
         wait_for("the element to end", || held(&mut nft).is_empty().then_some(()));
+    });
+}
+
+#[test]
+fn the_longest_timeout_is_taken() {
+    in_namespace(|| {
+        let mut nft = fresh();
+        commit(&mut nft, "add element allow4 203.0.113.7 timeout 315360000s").unwrap();
+        let left = nft.read_set(SetName::Allow4).unwrap()[0].remaining;
+        assert!(left > MAX_ALLOW_TTL - Duration::from_secs(60) && left <= MAX_ALLOW_TTL, "{left:?}");
     });
 }
 
@@ -236,6 +262,7 @@ fn a_big_delta_is_seen_as_a_whole_or_not_at_all() {
         nft.commit(&Transaction::new(old).unwrap(), Removal::Destroy).unwrap();
         assert!(matches!(nft.count(set).unwrap(), None | Some(COUNT)));
         let done = Arc::new(AtomicBool::new(false));
+        let (seen, started) = mpsc::channel();
         // A thread inherits the namespace of the one that starts it.
         let reader = thread::spawn({
             let done = Arc::clone(&done);
@@ -255,18 +282,20 @@ fn a_big_delta_is_seen_as_a_whole_or_not_at_all() {
                         0 => before += 1,
                         _ => after += 1,
                     }
+                    let _ = seen.send(());
                     assert!(new == 0 || new == COUNT as usize, "{new} new ones among {}", held.len());
                 }
                 (before, after)
             }
         });
+        started.recv_timeout(Duration::from_secs(20)).expect("a first reading");
         let gone = addresses(0x0a00_0000, COUNT).map(|range| Op::Remove { set, range });
         let new = addresses(0x0b00_0000, COUNT).map(|range| Op::Add { set, range, timeout });
         let delta = Transaction::new(gone.chain(new).collect()).unwrap();
         nft.commit(&delta, Removal::Destroy).unwrap();
         done.store(true, Ordering::Relaxed);
-        let (_, after) = reader.join().expect("the reader");
-        assert!(after > 0);
+        let (before, after) = reader.join().expect("the reader");
+        assert!(before > 0 && after > 0);
     });
 }
 

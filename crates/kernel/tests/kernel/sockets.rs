@@ -11,7 +11,7 @@ use std::{
 use crate::lab::{Spoofer, address, in_namespace, ip, sysctl, wait_for};
 use rustix::net::{AddressFamily, RecvFlags, SocketType, bind, connect, listen, socket, sockopt};
 use sekisho_kernel::{Diag, Netstat, Nft, own_addresses, table};
-use sekisho_model::{Row, Unit};
+use sekisho_model::{Row, Unit, limits::HIT_SET_SIZE};
 use sekisho_ruleset::Removal;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -182,6 +182,26 @@ fn listed_addresses_are_dropped_and_counted_as_hits() {
         assert_eq!(counters.muted, 0);
         assert_eq!(nft.dropped_packets().unwrap(), nft.counters().unwrap().dropped);
         assert!(dropped.iter().all(|client| !refused(client)), "a reject would be one more reflected packet");
+    });
+}
+
+#[test]
+fn a_full_set_of_hits_does_not_stop_the_drop() {
+    const SOURCES: u32 = HIT_SET_SIZE + 2_000;
+    with_server(|| {
+        let listener = listener();
+        table::install().unwrap();
+        let mut nft = Nft::open().unwrap();
+        let text = "add element dropnet4 198.18.0.0/15 timeout 600s";
+        nft.commit(&text.parse().unwrap(), Removal::Destroy).unwrap();
+        let spoofer = Spoofer::new();
+        let first = Ipv4Addr::new(198, 18, 0, 0).to_bits();
+        for low in 0..SOURCES {
+            spoofer.syn(Ipv4Addr::from_bits(first + low), v4(&listener)).unwrap();
+        }
+        wait_for("all drops", || (nft.counters().unwrap().dropped == u64::from(SOURCES)).then_some(()));
+        assert!(nft.hits().unwrap().len() <= HIT_SET_SIZE as usize);
+        assert_eq!(rows(), []);
     });
 }
 
