@@ -15,19 +15,19 @@ use crate::attributes::Attributes;
 
 /// One element, just as it is listed: an interval is two of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub(super) struct Listed {
     /// Its key.
-    pub key: IpAddr,
+    pub(super) key: IpAddr,
     /// Whether it ends an interval: the first address that is not in it.
-    pub end: bool,
+    pub(super) end: bool,
     /// How long it still stays; zero if it has no timeout.
-    pub remaining: Duration,
+    pub(super) remaining: Duration,
     /// What its counter says, in packets; 0 if it has none.
-    pub packets: u64,
+    pub(super) packets: u64,
 }
 
 /// The elements in the payload of a `NFT_MSG_NEWSETELEM` message.
-pub fn parse(payload: &[u8]) -> impl Iterator<Item = Listed> {
+pub(super) fn parse(payload: &[u8]) -> impl Iterator<Item = Listed> {
     let attributes = Attributes(payload.get(4..).unwrap_or(&[]));
     let items = attributes.nested(LIST_ELEMENTS).filter(|(kind, _)| *kind == LIST_ITEM);
     items.filter_map(|(_, content)| listed(&Attributes(content)))
@@ -62,7 +62,7 @@ fn packets(item: &Attributes<'_>) -> u64 {
 ///
 /// An interval that has ended is listed by its end alone until the kernel sweeps it: an end without a
 /// start before it says nothing. A start without an end reaches to the last address of its family.
-pub fn assemble(set: SetName, mut listed: Vec<Listed>) -> Vec<Element> {
+pub(super) fn assemble(set: SetName, mut listed: Vec<Listed>) -> Vec<Element> {
     if set.kind() != Kind::Interval {
         let single =
             |each: &Listed| Element { set, range: Range::single(each.key), remaining: each.remaining };

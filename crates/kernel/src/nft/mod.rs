@@ -1,9 +1,9 @@
 //! The sets of table `inet sekisho`, by raw nf_tables messages (`linux/netfilter/nf_tables.h`).
 
 mod commit;
-pub mod constants;
-pub mod elements;
-pub mod encode;
+mod constants;
+mod elements;
+mod encode;
 mod read;
 
 pub use encode::{Batch, encode};

@@ -45,12 +45,14 @@ pub fn check() -> Result<(), KernelError> {
 /// Makes the table, in one transaction.
 ///
 /// # Errors
-/// [`KernelError::Exists`] if a table of the name is there, whosever it is.
+/// [`KernelError::Exists`] if it is there already, [`KernelError::Foreign`] if another one of its name
+/// is.
 pub fn install() -> Result<(), KernelError> {
-    if inspect()? != Found::Absent {
-        return Err(KernelError::Exists);
+    match inspect()? {
+        Found::Absent => apply("making table inet sekisho", &declare::create()),
+        Found::Ours => Err(KernelError::Exists),
+        Found::Foreign { what } => Err(KernelError::Foreign(what)),
     }
-    apply("making table inet sekisho", &declare::create())
 }
 
 /// Makes the table, and deletes one of the name that is there, in one transaction. The new sets are

@@ -1,15 +1,6 @@
 //! Transactions against the real kernel: it must judge them as the fake one does.
 
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    thread,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::mpsc, thread, time::Duration};
 
 use crate::lab::{address, in_namespace, run, wait_for};
 use proptest::{
@@ -252,50 +243,58 @@ fn addresses(base: u32, count: u32) -> impl Iterator<Item = Range> {
     (base..base + count).map(|bits| Range::single(IpAddr::V4(bits.into())))
 }
 
+/// The `index`th of the addresses from `base` on.
+fn nth(base: u32, index: u32) -> IpAddr {
+    IpAddr::V4((base + index).into())
+}
+
+/// Looks at single addresses while a delta swaps all from `OLD` on for all from `NEW` on, and counts
+/// the looks before and after it.
+fn watch_swap(count: u32, seen: &mpsc::Sender<()>) -> (u32, u32) {
+    let mut nft = Nft::open().unwrap();
+    let mut has = |base, index| nft.contains(SetName::Drop4, nth(base, index % count)).unwrap().is_some();
+    let (mut before, mut after) = (0, 0);
+    for step in (0..u32::MAX).map(|step| step.wrapping_mul(7_919)) {
+        // The looks come one after the other: once anything is new, nothing may be old any more; and
+        // once anything old is gone, everything new must be there.
+        let new = has(NEW, step);
+        let old = has(OLD, step / 3);
+        let new_after = has(NEW, step / 5);
+        assert!(!(new && old), "an old one beside a new one");
+        assert!(old || new_after, "neither an old one nor a new one");
+        assert!(!new || new_after, "a new one is gone again");
+        before += u32::from(old);
+        after += u32::from(new);
+        let _ = seen.send(());
+        if after > 1_000 {
+            break;
+        }
+    }
+    (before, after)
+}
+
+const OLD: u32 = 0x0a00_0000;
+const NEW: u32 = 0x0b00_0000;
+
 #[test]
 fn a_big_delta_is_seen_as_a_whole_or_not_at_all() {
     const COUNT: u32 = 10_000;
     in_namespace(|| {
         let (set, timeout) = (SetName::Drop4, Duration::from_secs(600));
         let mut nft = fresh();
-        let old = addresses(0x0a00_0000, COUNT).map(|range| Op::Add { set, range, timeout }).collect();
+        let old = addresses(OLD, COUNT).map(|range| Op::Add { set, range, timeout }).collect();
         nft.commit(&Transaction::new(old).unwrap(), Removal::Destroy).unwrap();
         assert!(matches!(nft.count(set).unwrap(), None | Some(COUNT)));
-        let done = Arc::new(AtomicBool::new(false));
         let (seen, started) = mpsc::channel();
         // A thread inherits the namespace of the one that starts it.
-        let reader = thread::spawn({
-            let done = Arc::clone(&done);
-            move || {
-                let mut nft = Nft::open().unwrap();
-                let (mut before, mut after) = (0, 0);
-                while !done.load(Ordering::Relaxed) || after == 0 {
-                    let held = match nft.read_set(set) {
-                        Ok(held) => held,
-                        // The kernel says so itself when a list straddles a change.
-                        Err(KernelError::Inconsistent) => continue,
-                        Err(error) => panic!("{error}"),
-                    };
-                    assert_eq!(held.len(), COUNT as usize);
-                    let new = held.iter().filter(|e| e.range.first() >= address("11.0.0.0")).count();
-                    match new {
-                        0 => before += 1,
-                        _ => after += 1,
-                    }
-                    let _ = seen.send(());
-                    assert!(new == 0 || new == COUNT as usize, "{new} new ones among {}", held.len());
-                }
-                (before, after)
-            }
-        });
-        started.recv_timeout(Duration::from_secs(20)).expect("a first reading");
-        let gone = addresses(0x0a00_0000, COUNT).map(|range| Op::Remove { set, range });
-        let new = addresses(0x0b00_0000, COUNT).map(|range| Op::Add { set, range, timeout });
+        let watcher = thread::spawn(move || watch_swap(COUNT, &seen));
+        started.recv_timeout(Duration::from_secs(20)).expect("a first look");
+        let gone = addresses(OLD, COUNT).map(|range| Op::Remove { set, range });
+        let new = addresses(NEW, COUNT).map(|range| Op::Add { set, range, timeout });
         let delta = Transaction::new(gone.chain(new).collect()).unwrap();
         nft.commit(&delta, Removal::Destroy).unwrap();
-        done.store(true, Ordering::Relaxed);
-        let (before, after) = reader.join().expect("the reader");
-        assert!(before > 0 && after > 0);
+        let (before, after) = watcher.join().expect("the watcher");
+        assert!(before > 0 && after > 0, "{before} before, {after} after");
     });
 }
 

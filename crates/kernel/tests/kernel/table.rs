@@ -55,7 +55,7 @@ fn another_table_and_an_edited_one_are_told_from_ours() {
     in_namespace(|| {
         run("nft", "add table inet sekisho");
         assert!(foreign().ends_with("is missing"));
-        assert!(matches!(table::install(), Err(KernelError::Exists)));
+        assert!(matches!(table::install(), Err(KernelError::Foreign(_))));
         table::replace().unwrap();
         run("nft", "add table inet other");
         assert_eq!(table::inspect().unwrap(), Found::Ours);
