@@ -1,1 +1,25 @@
-//! (room)
+//! The only room that talks to the kernel: half-open sockets by sock_diag, sets by nf_tables,
+//! counters by procfs, addresses by rtnetlink.
+//!
+//! It decides nothing, retries nothing and remembers nothing. Every call may block for as long as
+//! the kernel takes (seconds for a big transaction): call it from a thread of its own, never from a
+//! runtime's worker. All of it acts in the network namespace of the thread that opened the socket or
+//! makes the call.
+
+pub mod addresses;
+pub mod error;
+pub mod netstat;
+pub mod nft;
+pub mod sock_diag;
+pub mod table;
+
+mod attributes;
+mod link;
+mod message;
+
+pub use addresses::own_addresses;
+pub use error::KernelError;
+pub use netstat::Netstat;
+pub use nft::{Counters, Nft};
+pub use sock_diag::{Diag, PassStats};
+pub use table::Found;

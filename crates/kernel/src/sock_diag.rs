@@ -1,0 +1,164 @@
+//! Half-open sockets, by one dump of each address family (`linux/inet_diag.h`, sock_diag(7)).
+//!
+//! A dump walks every socket of the network namespace whatever it asks for: 0.15 ms on an empty host,
+//! 20 to 40 ms at 119,000 sockets. No privilege is needed.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+use rustix::io::Errno;
+use sekisho_model::Row;
+
+use crate::{
+    KernelError,
+    link::Link,
+    message::{DUMP, Writer, u32_at},
+};
+
+/// `NETLINK_SOCK_DIAG`.
+const PROTOCOL: isize = 4;
+/// `SOCK_DIAG_BY_FAMILY`.
+const BY_FAMILY: u16 = 20;
+/// `TCP_SYN_RECV`, the state that request sockets are shown in.
+const SYN_RECV: u8 = 3;
+/// `TCP_NEW_SYN_RECV`, the state that request sockets really have.
+const NEW_SYN_RECV: u8 = 12;
+/// Bytes of `struct inet_diag_msg`.
+const MESSAGE: usize = 72;
+
+/// What a pass was like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PassStats {
+    /// Half-open sockets that were seen.
+    pub rows: u64,
+    /// Messages of the kernel that were no half-open TCP socket of a known family.
+    pub skipped: u64,
+    /// Whether sockets may be missing or doubled, as the table changed meanwhile (`NLM_F_DUMP_INTR`).
+    pub inconsistent: bool,
+}
+
+/// A socket to ask for sockets. After [`KernelError::Answer`] it may be in the middle of an answer: open
+/// another.
+pub struct Diag(Link);
+
+impl Diag {
+    /// Opens it, for the network namespace of this thread.
+    ///
+    /// # Errors
+    /// When the kernel has no sock_diag, or the process no file descriptor left.
+    pub fn open() -> Result<Self, KernelError> {
+        Link::open(PROTOCOL).map(Self)
+    }
+
+    /// Gives each half-open socket of both address families to `each`, in no order.
+    ///
+    /// Without SYN cookies a listener shows at most its backlog and one more; sockets answered by
+    /// cookie are not there at all.
+    ///
+    /// # Errors
+    /// When the kernel refuses the dump or its answer cannot be read; rows may have been given then.
+    pub fn half_open(&mut self, mut each: impl FnMut(Row)) -> Result<PassStats, KernelError> {
+        let mut stats = PassStats::default();
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let refused = |errno| match errno {
+                Errno::NOENT => KernelError::NoSockDiag,
+                other => KernelError::os("listing half-open sockets by sock_diag", other),
+            };
+            let interrupted = self.0.ask(
+                |writer, sequence| request(writer, sequence, family),
+                refused,
+                |message| match parse(message.payload) {
+                    Some(row) => {
+                        stats.rows += 1;
+                        each(row);
+                    }
+                    None => stats.skipped += 1,
+                },
+            )?;
+            stats.inconsistent |= interrupted;
+        }
+        Ok(stats)
+    }
+}
+
+/// Writes `struct inet_diag_req_v2`.
+fn request(writer: &mut Writer, sequence: u32, family: i32) {
+    writer.message(BY_FAMILY, DUMP, sequence, |body| {
+        let states = 1u32 << SYN_RECV | 1u32 << NEW_SYN_RECV;
+        let family = u8::try_from(family).unwrap_or(0);
+        let tcp = u8::try_from(libc::IPPROTO_TCP).unwrap_or(0);
+        body.bytes.extend([family, tcp, 0, 0]);
+        body.bytes.extend(states.to_ne_bytes());
+        // An empty `struct inet_diag_sockid`: any ports and addresses.
+        body.bytes.extend([0; 48]);
+    });
+}
+
+/// Reads `struct inet_diag_msg`: family, state, timer and retransmits in the first 4 bytes, the ports
+/// to 8, source to 24, destination to 40, interface to 44, cookie to 52, the timer's rest to 56.
+fn parse(payload: &[u8]) -> Option<Row> {
+    let [family, state, _timer, retransmits] = *payload.get(..MESSAGE)?.first_chunk()?;
+    if !matches!(state, SYN_RECV | NEW_SYN_RECV) {
+        return None;
+    }
+    let destination: [u8; 16] = *payload.get(24..)?.first_chunk()?;
+    let peer = match i32::from(family) {
+        libc::AF_INET => IpAddr::V4(Ipv4Addr::from(*destination.first_chunk::<4>()?)),
+        libc::AF_INET6 => IpAddr::V6(Ipv6Addr::from(destination)),
+        _ => return None,
+    };
+    // The kernel gives the cookie as two words, the low one first.
+    let cookie = u64::from(u32_at(payload, 44)?) | u64::from(u32_at(payload, 48)?) << 32;
+    let expires = Duration::from_millis(u32_at(payload, 52)?.into());
+    Some(Row { peer, cookie, retransmits, expires })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(family: i32, state: u8, destination: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![u8::try_from(family).unwrap(), state, 1, 2];
+        bytes.extend([0; 20]);
+        bytes.extend(destination);
+        bytes.resize(44, 0);
+        bytes.extend(7u32.to_ne_bytes());
+        bytes.extend(1u32.to_ne_bytes());
+        bytes.extend(1_500u32.to_ne_bytes());
+        bytes.resize(MESSAGE, 0);
+        bytes
+    }
+
+    #[test]
+    fn the_fields_are_where_the_header_says() {
+        let row = parse(&message(libc::AF_INET, SYN_RECV, &[203, 0, 113, 7])).unwrap();
+        assert_eq!(row.peer, IpAddr::from([203, 0, 113, 7]));
+        assert_eq!((row.cookie, row.retransmits), (7 | 1 << 32, 2));
+        assert_eq!(row.expires, Duration::from_millis(1_500));
+        let six = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        let row = parse(&message(libc::AF_INET6, NEW_SYN_RECV, &six)).unwrap();
+        assert_eq!(row.peer.to_string(), "2001:db8::1");
+    }
+
+    #[test]
+    fn other_states_families_and_short_messages_are_no_rows() {
+        assert_eq!(parse(&message(libc::AF_INET, 1, &[203, 0, 113, 7])), None);
+        assert_eq!(parse(&message(libc::AF_UNIX, SYN_RECV, &[203, 0, 113, 7])), None);
+        assert_eq!(parse(&message(libc::AF_INET, SYN_RECV, &[203, 0, 113, 7])[..71]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken(mut bytes: Vec<u8>, four: bool) {
+            parse(&bytes);
+            bytes.resize(MESSAGE, 0xff);
+            bytes[0] = if four { 2 } else { 10 };
+            bytes[1] = SYN_RECV;
+            prop_assert!(parse(&bytes).is_some());
+        }
+    }
+}

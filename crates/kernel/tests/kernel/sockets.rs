@@ -1,0 +1,269 @@
+//! Half-open sockets, hits and counters, after real packets.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    os::fd::{AsFd, OwnedFd},
+    thread,
+    time::Duration,
+};
+
+use crate::lab::{Spoofer, address, in_namespace, ip, sysctl, wait_for};
+use rustix::net::{AddressFamily, RecvFlags, SocketType, bind, connect, listen, socket, sockopt};
+use sekisho_kernel::{Diag, Netstat, Nft, own_addresses, table};
+use sekisho_model::{Row, Unit, limits::HIT_SET_SIZE};
+use sekisho_ruleset::Removal;
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const VICTIM: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+
+/// A namespace in which `SERVER` is ours, and packets to anybody else go to a link where nobody is.
+fn with_server(test: impl FnOnce() + Send + 'static) {
+    in_namespace(|| {
+        ip("link add name void type veth peer name beyond");
+        // Without ARP: a neighbour that does not answer would end the handshakes.
+        ip("link set void arp off up");
+        ip("link set beyond arp off up");
+        ip(&format!("addr add {SERVER}/32 dev void"));
+        ip("route add default dev void");
+        for name in ["all", "lo", "void"] {
+            sysctl(&format!("net/ipv4/conf/{name}/rp_filter"), "0");
+        }
+        sysctl("net/ipv4/conf/lo/accept_local", "1");
+        test();
+    });
+}
+
+fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let stats = Diag::open().unwrap().half_open(|row| rows.push(row)).unwrap();
+    assert_eq!((stats.rows, stats.skipped), (rows.len() as u64, 0));
+    rows
+}
+
+fn v4(listener: &TcpListener) -> SocketAddrV4 {
+    SocketAddrV4::new(SERVER, listener.local_addr().unwrap().port())
+}
+
+fn listener() -> TcpListener {
+    TcpListener::bind((SERVER, 0)).unwrap()
+}
+
+#[test]
+fn a_stuck_handshake_is_seen_with_its_retransmits() {
+    with_server(|| {
+        let listener = listener();
+        assert_eq!(rows(), []);
+        Spoofer::new().syn(VICTIM, v4(&listener)).unwrap();
+        let first = wait_for("the half-open socket", || rows().first().copied());
+        assert_eq!((first.peer, first.retransmits), (IpAddr::V4(VICTIM), 0));
+        assert!(first.expires <= Duration::from_secs(2), "{first:?}");
+        let later = wait_for("a retransmit", || rows().first().copied().filter(|row| row.retransmits > 0));
+        assert_eq!(later.cookie, first.cookie);
+    });
+}
+
+#[test]
+fn each_socket_has_a_cookie_of_its_own() {
+    with_server(|| {
+        let listener = listener();
+        let spoofer = Spoofer::new();
+        for last in 1..=50 {
+            spoofer.syn(Ipv4Addr::new(203, 0, 113, last), v4(&listener)).unwrap();
+        }
+        let rows = wait_for("50 half-open sockets", || Some(rows()).filter(|rows| rows.len() == 50));
+        let by_cookie: BTreeMap<u64, IpAddr> = rows.iter().map(|row| (row.cookie, row.peer)).collect();
+        assert_eq!(by_cookie.len(), 50);
+    });
+}
+
+#[test]
+fn a_listener_of_both_families_shows_mapped_peers() {
+    with_server(|| {
+        let listener = TcpListener::bind("[::]:0").unwrap();
+        Spoofer::new().syn(VICTIM, v4(&listener)).unwrap();
+        let row = wait_for("the half-open socket", || rows().first().copied());
+        assert_eq!(row.peer, IpAddr::V6(VICTIM.to_ipv6_mapped()));
+        assert_eq!(Unit::of(row.peer), Unit::V4(VICTIM.to_bits()));
+    });
+}
+
+#[test]
+fn deferred_accepts_show_no_retransmits() {
+    with_server(|| {
+        let server: OwnedFd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        rustix_defer_accept(&server);
+        bind(&server, &SocketAddrV4::new(SERVER, 7_000)).unwrap();
+        listen(&server, 8).unwrap();
+        // An honest client that has nothing to say yet.
+        let _client = TcpStream::connect((SERVER, 7_000)).unwrap();
+        let first = wait_for("the deferred socket", || rows().first().copied());
+        assert_eq!(first.retransmits, 0);
+        // A later timer than the first: the kernel has looked at it once and still sent nothing.
+        let next = wait_for("the timer to come round", || {
+            rows().first().copied().filter(|row| row.expires > Duration::from_millis(1_200))
+        });
+        assert_eq!((next.cookie, next.retransmits), (first.cookie, 0));
+    });
+}
+
+/// `TCP_DEFER_ACCEPT`, tcp(7), for 10 seconds.
+fn rustix_defer_accept(socket: &OwnedFd) {
+    use std::os::fd::AsRawFd;
+    let seconds: libc::c_int = 10;
+    let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap();
+    // SAFETY: the descriptor is open, and the pointer is to an int that outlives the call, of the
+    // length that is given.
+    #[expect(unsafe_code, reason = "rustix has no call for this option")]
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const seconds).cast(),
+            length,
+        )
+    };
+    assert_eq!(set, 0);
+}
+
+/// Connects from `source` without waiting for success.
+fn knock(source: IpAddr, target: SocketAddr) -> OwnedFd {
+    let family = if source.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let client = socket(family, SocketType::STREAM, None).unwrap();
+    rustix::io::ioctl_fionbio(&client, true).unwrap();
+    bind(&client, &SocketAddr::new(source, 0)).unwrap();
+    assert_eq!(connect(&client, &target), Err(rustix::io::Errno::INPROGRESS));
+    client
+}
+
+fn refused(client: &OwnedFd) -> bool {
+    sockopt::socket_error(client.as_fd()).is_ok_and(|error| error.is_err())
+        || !matches!(
+            rustix::net::recv(client, &mut [0u8; 1][..], RecvFlags::DONTWAIT),
+            Err(rustix::io::Errno::AGAIN)
+        )
+}
+
+#[test]
+fn listed_addresses_are_dropped_and_counted_as_hits() {
+    in_namespace(|| {
+        ip("addr add 203.0.113.7/32 dev lo");
+        ip("addr add 203.0.113.8/32 dev lo");
+        ip("addr add 198.51.100.9/32 dev lo");
+        ip("-6 addr add 2001:db8:1:2::7/128 dev lo nodad");
+        table::install().unwrap();
+        let mut nft = Nft::open().unwrap();
+        let text = "add element drop4 203.0.113.7 timeout 600s\n\
+                    add element dropnet6 2001:db8:1::/48 timeout 600s\n\
+                    add element dropnet4 198.51.100.0/24 timeout 600s\n\
+                    add element allow4 198.51.100.9 timeout 600s";
+        nft.commit(&text.parse().unwrap(), Removal::Destroy).unwrap();
+        let four = TcpListener::bind("127.0.0.1:0").unwrap();
+        let six = TcpListener::bind("[::1]:0").unwrap();
+        let dropped = [
+            knock(address("203.0.113.7"), four.local_addr().unwrap()),
+            knock(address("2001:db8:1:2::7"), six.local_addr().unwrap()),
+        ];
+        let hits = wait_for("the hits", || {
+            let hits: BTreeMap<Unit, u64> = nft.hits().unwrap().into_iter().collect();
+            (hits.len() == 2).then_some(hits)
+        });
+        for text in ["203.0.113.7", "2001:db8:1:2::7"] {
+            assert!(hits[&Unit::of(address(text))] >= 1, "{hits:?}");
+        }
+        // An address that is not listed connects, and so does one that is allowlisted.
+        let _unlisted = knock(address("203.0.113.8"), four.local_addr().unwrap());
+        assert_eq!(four.accept().unwrap().1.ip(), address("203.0.113.8"));
+        let _allowed = knock(address("198.51.100.9"), four.local_addr().unwrap());
+        assert_eq!(four.accept().unwrap().1.ip(), address("198.51.100.9"));
+        let counters = nft.counters().unwrap();
+        assert!(counters.dropped >= 2 && counters.syns >= counters.dropped + 2, "{counters:?}");
+        assert_eq!(counters.muted, 0);
+        assert_eq!(nft.dropped_packets().unwrap(), nft.counters().unwrap().dropped);
+        assert!(dropped.iter().all(|client| !refused(client)), "a reject would be one more reflected packet");
+    });
+}
+
+#[test]
+fn a_full_set_of_hits_does_not_stop_the_drop() {
+    const SOURCES: u32 = HIT_SET_SIZE + 2_000;
+    with_server(|| {
+        let listener = listener();
+        table::install().unwrap();
+        let mut nft = Nft::open().unwrap();
+        let text = "add element dropnet4 198.18.0.0/15 timeout 600s";
+        nft.commit(&text.parse().unwrap(), Removal::Destroy).unwrap();
+        let spoofer = Spoofer::new();
+        let first = Ipv4Addr::new(198, 18, 0, 0).to_bits();
+        for low in 0..SOURCES {
+            spoofer.syn(Ipv4Addr::from_bits(first + low), v4(&listener)).unwrap();
+        }
+        wait_for("all drops", || (nft.counters().unwrap().dropped == u64::from(SOURCES)).then_some(()));
+        assert!(nft.hits().unwrap().len() <= HIT_SET_SIZE as usize);
+        assert_eq!(rows(), []);
+    });
+}
+
+#[test]
+fn what_is_established_and_what_we_open_ourselves_lives_on() {
+    in_namespace(|| {
+        ip("addr add 203.0.113.7/32 dev lo");
+        table::install().unwrap();
+        let ours = TcpListener::bind("127.0.0.1:0").unwrap();
+        let before = knock(address("203.0.113.7"), ours.local_addr().unwrap());
+        let (mut served, _) = ours.accept().unwrap();
+        let text = "add element drop4 203.0.113.7 timeout 600s".parse().unwrap();
+        Nft::open().unwrap().commit(&text, Removal::Destroy).unwrap();
+        std::io::Write::write_all(&mut served, b"x").unwrap();
+        wait_for("a byte on the old connection", || {
+            (rustix::net::recv(&before, &mut [0u8; 1][..], RecvFlags::DONTWAIT).ok()?.0 == 1).then_some(())
+        });
+        // The victim's SYN-ACK to us is nothing that the rules look at on the way in.
+        let victim = TcpListener::bind("203.0.113.7:0").unwrap();
+        let target = victim.local_addr().unwrap();
+        let opened = thread::spawn(move || knock(address("127.0.0.1"), target));
+        assert_eq!(victim.accept().unwrap().1.ip(), address("127.0.0.1"));
+        opened.join().expect("the connection");
+    });
+}
+
+#[test]
+fn an_entry_frees_the_half_open_sockets_of_its_address() {
+    with_server(|| {
+        let listener = listener();
+        table::install().unwrap();
+        Spoofer::new().syn(VICTIM, v4(&listener)).unwrap();
+        wait_for("the half-open socket", || rows().first().copied());
+        let mut nft = Nft::open().unwrap();
+        let text = format!("add element drop4 {VICTIM} timeout 600s");
+        nft.commit(&text.parse().unwrap(), Removal::Destroy).unwrap();
+        wait_for("the socket to be given up", || rows().is_empty().then_some(()));
+        assert!(nft.counters().unwrap().muted >= 1);
+    });
+}
+
+#[test]
+fn syn_cookies_are_counted() {
+    with_server(|| {
+        sysctl("net/ipv4/tcp_syncookies", "2");
+        let listener = listener();
+        assert_eq!(Netstat::read().unwrap(), Netstat::default());
+        Spoofer::new().syn(VICTIM, v4(&listener)).unwrap();
+        wait_for("a cookie", || (Netstat::read().unwrap().cookies_sent == 1).then_some(()));
+        assert_eq!(rows(), []);
+    });
+}
+
+#[test]
+fn all_addresses_of_the_host_are_found() {
+    with_server(|| {
+        ip("-6 addr add 2001:db8::1/64 dev void nodad");
+        ip("addr add 192.0.2.9 peer 192.0.2.10 dev void");
+        let all = own_addresses().unwrap();
+        for text in ["127.0.0.1", "::1", "192.0.2.1", "2001:db8::1", "192.0.2.9"] {
+            assert!(all.contains(&address(text)), "{text} in {all:?}");
+        }
+        assert!(!all.contains(&address("192.0.2.10")));
+    });
+}

@@ -1,0 +1,228 @@
+//! What an agent believes is in its kernel, and the transaction that a delta makes of it.
+
+use alloc::{borrow::Cow, collections::BTreeMap, vec::Vec};
+
+use sekisho_model::{Change, Digest, Key, List, Member, Moment, Prefix, limits::MAX_ALLOW_TTL};
+
+use crate::{
+    Element, MIN_TIMEOUT, Op, RulesetError, SetName, Transaction, check,
+    cover::{Piece, cover},
+    overlay::{Held, Overlay},
+    range::Range,
+};
+
+/// The members of both lists as the feed gave them, with their digest.
+///
+/// Blocked prefixes are pairwise disjoint and never meet the allowlist; allowlisted ones may lie in
+/// each other. A member stays here until the feed removes it, though the kernel lets it go at its end.
+#[derive(Clone, Debug, Default)]
+pub struct Mirror {
+    blocks: BTreeMap<Prefix, Held>,
+    allows: BTreeMap<Prefix, Moment>,
+    /// The allowlist as the kernel has it.
+    cover: Vec<Piece>,
+    digest: Digest,
+}
+
+impl Mirror {
+    /// A mirror of empty sets.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A mirror of exactly these members.
+    ///
+    /// # Errors
+    /// When entries of the blocklist overlap each other or the allowlist.
+    pub fn of(members: impl IntoIterator<Item = Member>) -> Result<Self, RulesetError> {
+        let mut mirror = Self::new();
+        let changes: Vec<Change> = members.into_iter().map(Change::Put).collect();
+        mirror.check(&changes)?;
+        mirror.apply(&changes);
+        Ok(mirror)
+    }
+
+    /// How many members there are, on both lists.
+    pub fn len(&self) -> usize {
+        self.blocks.len() + self.allows.len()
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The digest of all members.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The member of this key.
+    pub fn get(&self, key: &Key) -> Option<Member> {
+        if key.allow {
+            return self.allows.get(&key.prefix).map(|expires| allow(key.prefix, *expires));
+        }
+        self.blocks.get(&key.prefix).map(|held| block(key.prefix, *held))
+    }
+
+    /// All members, sorted by key.
+    pub fn members(&self) -> impl Iterator<Item = Member> {
+        let blocks = self.blocks.iter().map(|(prefix, held)| block(*prefix, *held));
+        blocks.chain(self.allows.iter().map(|(prefix, expires)| allow(*prefix, *expires)))
+    }
+
+    /// The elements that the kernel should hold at `now`: those that have ended are left out.
+    pub fn elements(&self, now: Moment) -> impl Iterator<Item = Element> {
+        let blocks = self.blocks.iter().filter_map(move |(prefix, held)| {
+            element(SetName::for_block(prefix), Range::from(*prefix), held.expires, now)
+        });
+        blocks.chain(self.cover.iter().filter_map(move |piece| piece_element(piece, now)))
+    }
+
+    /// The transaction that fills empty sets with everything.
+    pub fn fill(&self, now: Moment) -> Transaction {
+        Transaction::trusted(self.elements(now).map(|element| element.add()).collect())
+    }
+
+    /// The transaction that carries `changes` into the kernel at `now`, a moment by the clock that
+    /// the members' ends are in.
+    ///
+    /// Removals come before additions. A member that has ended is not added; one that is held with
+    /// another end is removed and added; one that is held as it is costs nothing.
+    ///
+    /// # Errors
+    /// When the lists would be such that the kernel must refuse them, or would block something
+    /// allowlisted: [`RulesetError::Overlap`], [`RulesetError::Allowlisted`].
+    pub fn plan(&self, changes: &[Change], now: Moment) -> Result<Transaction, RulesetError> {
+        let overlay = Overlay::of(changes);
+        let cover = self.checked_cover(&overlay)?;
+        let mut steps = Steps::default();
+        for (prefix, state) in &overlay.blocks {
+            self.step_block(&mut steps, prefix, *state, now);
+        }
+        if !overlay.allows.is_empty() {
+            self.step_allows(&mut steps, &cover, now);
+        }
+        Ok(steps.done())
+    }
+
+    /// Takes `changes` in. To be called after the kernel has taken the transaction planned for them.
+    pub fn apply(&mut self, changes: &[Change]) {
+        let mut allows = false;
+        for change in changes {
+            let key = change.key();
+            allows |= key.allow;
+            if let Some(old) = self.get(&key) {
+                self.digest = self.digest.without(&old);
+            }
+            self.set(key, change);
+        }
+        if allows {
+            self.cover = cover(&self.allows);
+        }
+    }
+
+    /// The changes that make this mirror into one of exactly `wanted`: how a snapshot comes down to
+    /// what differs.
+    pub fn changes_to(&self, wanted: impl IntoIterator<Item = Member>) -> Vec<Change> {
+        let wanted: BTreeMap<Key, Member> = wanted.into_iter().map(|member| (member.key(), member)).collect();
+        let gone = self.members().map(|member| member.key()).filter(|key| !wanted.contains_key(key));
+        let mut changes: BTreeMap<Key, Change> = gone.map(|key| (key, Change::Remove(key))).collect();
+        let put = wanted.iter().filter(|(key, member)| self.get(key) != Some(**member));
+        changes.extend(put.map(|(key, member)| (*key, Change::Put(*member))));
+        changes.into_values().collect()
+    }
+
+    fn check(&self, changes: &[Change]) -> Result<(), RulesetError> {
+        self.checked_cover(&Overlay::of(changes)).map(drop)
+    }
+
+    /// The cover of the allowlist after the changes, if they may be made.
+    fn checked_cover(&self, overlay: &Overlay) -> Result<Cow<'_, [Piece]>, RulesetError> {
+        let after = if overlay.allows.is_empty() {
+            Cow::Borrowed(self.cover.as_slice())
+        } else {
+            Cow::Owned(cover(&overlay.allows_over(&self.allows)))
+        };
+        check::blocks(&self.blocks, overlay, &after)?;
+        check::allows(&self.blocks, overlay)?;
+        Ok(after)
+    }
+
+    fn step_block(&self, steps: &mut Steps, prefix: &Prefix, state: Option<Held>, now: Moment) {
+        let before = self.blocks.get(prefix);
+        if before == state.as_ref() {
+            return;
+        }
+        let (set, range) = (SetName::for_block(prefix), Range::from(*prefix));
+        if before.is_some() {
+            steps.removes.push(Op::Remove { set, range });
+        }
+        let after = state.and_then(|held| element(set, range, held.expires, now));
+        steps.adds.extend(after.map(|element| element.add()));
+    }
+
+    fn step_allows(&self, steps: &mut Steps, after: &[Piece], now: Moment) {
+        let gone = self.cover.iter().filter(|piece| after.binary_search(piece).is_err());
+        steps.removes.extend(gone.map(|piece| Op::Remove { set: set_of(piece), range: piece.range }));
+        let new = after.iter().filter(|piece| self.cover.binary_search(piece).is_err());
+        steps.adds.extend(new.filter_map(|piece| piece_element(piece, now)).map(|element| element.add()));
+    }
+
+    fn set(&mut self, key: Key, change: &Change) {
+        let Change::Put(member) = change else {
+            if key.allow {
+                self.allows.remove(&key.prefix);
+            } else {
+                self.blocks.remove(&key.prefix);
+            }
+            return;
+        };
+        self.digest = self.digest.with(member);
+        match member.list {
+            List::Allow => {
+                self.allows.insert(key.prefix, member.expires);
+            }
+            List::Block(tier) => {
+                self.blocks.insert(key.prefix, Held { tier, expires: member.expires });
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Steps {
+    removes: Vec<Op>,
+    adds: Vec<Op>,
+}
+
+impl Steps {
+    fn done(self) -> Transaction {
+        let mut ops = self.removes;
+        ops.extend(self.adds);
+        Transaction::trusted(ops)
+    }
+}
+
+fn block(prefix: Prefix, held: Held) -> Member {
+    Member { prefix, list: List::Block(held.tier), expires: held.expires }
+}
+
+fn allow(prefix: Prefix, expires: Moment) -> Member {
+    Member { prefix, list: List::Allow, expires }
+}
+
+fn set_of(piece: &Piece) -> SetName {
+    SetName::for_allow(piece.range.family())
+}
+
+/// The element of something that ends at `expires`; none if that is past. What is written as "for
+/// ever" is held to the longest time that anything may last: the kernel refuses times over 584 years.
+fn element(set: SetName, range: Range, expires: Moment, now: Moment) -> Option<Element> {
+    let remaining = expires.since(now).min(MAX_ALLOW_TTL);
+    (remaining >= MIN_TIMEOUT).then_some(Element { set, range, remaining })
+}
+
+fn piece_element(piece: &Piece, now: Moment) -> Option<Element> {
+    element(set_of(piece), piece.range, piece.expires, now)
+}

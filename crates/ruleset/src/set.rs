@@ -1,0 +1,151 @@
+//! The sets of our table: which there are, what each holds, and what the kernel is told about it.
+
+use core::{fmt, str::FromStr, time::Duration};
+
+use sekisho_model::{
+    Prefix,
+    limits::{HIT_SET_SIZE, HIT_SET_TIMEOUT, KERNEL_SET_SIZE},
+};
+
+use crate::RulesetError;
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// What kind of elements a set holds, and who puts them there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Single addresses, found by hash; adding one costs the same at any size.
+    Hash,
+    /// Disjoint ranges of addresses; the kernel rebuilds it as a whole at each change.
+    Interval,
+    /// Single addresses that rules put there for each packet, with a counter.
+    Dynamic,
+}
+
+/// A set of the table `inet sekisho`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SetName {
+    /// IPv4 addresses (/32) at tier drop.
+    Drop4,
+    /// IPv6 addresses (/128) at tier drop.
+    Drop6,
+    /// IPv4 prefixes at tier drop.
+    DropNet4,
+    /// IPv6 prefixes at tier drop.
+    DropNet6,
+    /// Everything allowlisted in IPv4, single addresses as well.
+    Allow4,
+    /// Everything allowlisted in IPv6.
+    Allow6,
+    /// IPv4 addresses of which packets were dropped lately.
+    Hit4,
+    /// IPv6 /64 networks (as their first address) of which packets were dropped lately.
+    Hit6,
+}
+
+impl SetName {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Drop4,
+        Self::Drop6,
+        Self::DropNet4,
+        Self::DropNet6,
+        Self::Allow4,
+        Self::Allow6,
+        Self::Hit4,
+        Self::Hit6,
+    ];
+
+    /// Those that transactions fill.
+    pub const FILLED: [Self; 6] =
+        [Self::Drop4, Self::Drop6, Self::DropNet4, Self::DropNet6, Self::Allow4, Self::Allow6];
+
+    /// The set that holds `prefix` of the blocklist.
+    pub fn for_block(prefix: &Prefix) -> Self {
+        match (prefix.is_ipv4(), prefix.is_host()) {
+            (true, true) => Self::Drop4,
+            (false, true) => Self::Drop6,
+            (true, false) => Self::DropNet4,
+            (false, false) => Self::DropNet6,
+        }
+    }
+
+    /// The set of the allowlist's part in `family`.
+    pub fn for_allow(family: Family) -> Self {
+        match family {
+            Family::V4 => Self::Allow4,
+            Family::V6 => Self::Allow6,
+        }
+    }
+
+    /// The name in the kernel.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Drop4 => "drop4",
+            Self::Drop6 => "drop6",
+            Self::DropNet4 => "dropnet4",
+            Self::DropNet6 => "dropnet6",
+            Self::Allow4 => "allow4",
+            Self::Allow6 => "allow6",
+            Self::Hit4 => "hit4",
+            Self::Hit6 => "hit6",
+        }
+    }
+
+    /// The family of its addresses.
+    pub const fn family(self) -> Family {
+        match self {
+            Self::Drop4 | Self::DropNet4 | Self::Allow4 | Self::Hit4 => Family::V4,
+            Self::Drop6 | Self::DropNet6 | Self::Allow6 | Self::Hit6 => Family::V6,
+        }
+    }
+
+    /// What it holds.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Drop4 | Self::Drop6 => Kind::Hash,
+            Self::DropNet4 | Self::DropNet6 | Self::Allow4 | Self::Allow6 => Kind::Interval,
+            Self::Hit4 | Self::Hit6 => Kind::Dynamic,
+        }
+    }
+
+    /// The most elements it takes; interval sets have no limit of their own.
+    pub const fn size(self) -> Option<u32> {
+        match self.kind() {
+            Kind::Hash => Some(KERNEL_SET_SIZE),
+            Kind::Interval => None,
+            Kind::Dynamic => Some(HIT_SET_SIZE),
+        }
+    }
+
+    /// How long an element stays that came without a timeout of its own. Only the kernel's rules put
+    /// such ones; a transaction's elements all have theirs.
+    pub const fn timeout(self) -> Option<Duration> {
+        match self.kind() {
+            Kind::Hash | Kind::Interval => None,
+            Kind::Dynamic => Some(HIT_SET_TIMEOUT),
+        }
+    }
+}
+
+impl fmt::Display for SetName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.as_str())
+    }
+}
+
+impl FromStr for SetName {
+    type Err = RulesetError;
+
+    fn from_str(text: &str) -> Result<Self, RulesetError> {
+        let found = Self::ALL.into_iter().find(|set| set.as_str() == text);
+        found.ok_or_else(|| RulesetError::Unreadable(text.into()))
+    }
+}

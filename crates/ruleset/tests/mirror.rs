@@ -1,0 +1,265 @@
+//! Deltas in any order, through transactions, leave the kernel as if it had been filled afresh.
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use proptest::prelude::*;
+use sekisho_model::{Change, Digest, Key, List, Member, Moment, Prefix, Tier};
+use sekisho_ruleset::{Fake, Mirror, Op, Range, RulesetError, SetName, Transaction, diff};
+
+const START: i64 = 1_700_000_000_000;
+
+fn now() -> Moment {
+    Moment::from_millis(START)
+}
+
+fn member(text: &str, allow: bool, seconds: i64) -> Member {
+    let list = if allow { List::Allow } else { List::Block(Tier::Drop) };
+    Member { prefix: text.parse().unwrap(), list, expires: Moment::from_millis(START + seconds * 1000) }
+}
+
+fn block(text: &str, seconds: i64) -> Change {
+    Change::Put(member(text, false, seconds))
+}
+
+fn allow(text: &str, seconds: i64) -> Change {
+    Change::Put(member(text, true, seconds))
+}
+
+/// Blocks live in 203.0.113.0/25 and 2001:db8:0::/48, allowances in the other halves, as the engine
+/// keeps them apart; both families' prefixes nest at will.
+fn prefix() -> impl Strategy<Value = (Prefix, bool)> {
+    (any::<bool>(), any::<bool>(), 0u8..16, 0u8..=3).prop_map(|(six, allow, low, wider)| {
+        let address = match (six, allow) {
+            (false, _) => IpAddr::V4([203, 0, 113, low + 128 * u8::from(allow)].into()),
+            (true, _) => IpAddr::V6([0x2001, 0xdb8, u16::from(allow), 0, 0, 0, 0, u16::from(low)].into()),
+        };
+        let host = Prefix::host(address);
+        (host.widened(host.length() - wider), allow)
+    })
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    (prefix(), any::<bool>(), -2i64..40).prop_map(|((prefix, allow), put, seconds)| {
+        let list = if allow { List::Allow } else { List::Block(Tier::Drop) };
+        let member = Member { prefix, list, expires: Moment::from_millis(START + seconds * 500) };
+        if put { Change::Put(member) } else { Change::Remove(member.key()) }
+    })
+}
+
+fn filled(mirror: &Mirror, now: Moment) -> String {
+    let mut fake = Fake::installed();
+    fake.commit(&mirror.fill(now), now).unwrap();
+    fake.dump(now)
+}
+
+proptest! {
+    #[test]
+    fn steps_equal_the_whole(deltas in prop::collection::vec((prop::collection::vec(change(), 1..8), 0u64..900), 1..20)) {
+        let (mut mirror, mut fake, mut now) = (Mirror::new(), Fake::installed(), now());
+        let mut members: BTreeMap<Key, Member> = BTreeMap::new();
+        for (changes, wait) in deltas {
+            now = now + Duration::from_millis(wait);
+            // What the mirror refuses, it must refuse for a reason, and be as it was.
+            let transaction = match mirror.plan(&changes, now) {
+                Ok(transaction) => transaction,
+                Err(refused) => {
+                    prop_assert!(matches!(refused, RulesetError::Overlap { .. }), "{refused}");
+                    continue;
+                }
+            };
+            fake.commit(&transaction, now).unwrap();
+            mirror.apply(&changes);
+            for change in &changes {
+                match change {
+                    Change::Put(member) => members.insert(member.key(), *member),
+                    Change::Remove(key) => members.remove(key),
+                };
+            }
+            prop_assert_eq!(fake.dump(now), filled(&mirror, now));
+            prop_assert!(mirror.members().eq(members.values().copied()));
+            prop_assert_eq!(mirror.digest(), Digest::of(members.values()));
+            prop_assert_eq!(transaction.to_string().parse::<Transaction>().unwrap(), transaction);
+        }
+    }
+
+    #[test]
+    fn a_found_table_is_brought_to_what_is_wanted(
+        found in prop::collection::vec(change(), 0..20), wanted in prop::collection::vec(change(), 0..20)
+    ) {
+        let (mut held, mut mirror) = (Mirror::new(), Mirror::new());
+        for (target, changes) in [(&mut held, found), (&mut mirror, wanted)] {
+            for change in changes {
+                if target.plan(&[change], now()).is_ok() {
+                    target.apply(&[change]);
+                }
+            }
+        }
+        let mut fake = Fake::installed();
+        fake.commit(&held.fill(now()), now()).unwrap();
+        let transaction = diff(&fake.elements(now()), &mirror, now(), Duration::ZERO);
+        fake.commit(&transaction, now()).unwrap();
+        prop_assert_eq!(fake.dump(now()), filled(&mirror, now()));
+        prop_assert!(diff(&fake.elements(now()), &mirror, now(), Duration::ZERO).is_empty());
+        // A snapshot comes down to the same.
+        let changes = held.changes_to(mirror.members());
+        held.plan(&changes, now()).unwrap();
+        held.apply(&changes);
+        prop_assert_eq!(held.digest(), mirror.digest());
+        prop_assert!(held.changes_to(mirror.members()).is_empty());
+    }
+}
+
+/// Whether lists are such that a kernel takes them, by comparing each with each.
+fn sound(members: &BTreeMap<Key, Member>) -> bool {
+    let pairs = members.values().flat_map(|a| members.values().map(move |b| (a, b)));
+    pairs.filter(|(a, b)| a.key() < b.key()).all(|(a, b)| {
+        let both_allowed = a.list == List::Allow && b.list == List::Allow;
+        both_allowed || !a.prefix.overlaps(&b.prefix)
+    })
+}
+
+/// Changes to lists that share all their addresses, so that nearly everything is in the way of
+/// something.
+fn crowded() -> impl Strategy<Value = Change> {
+    (change(), 0u8..4).prop_map(|(change, list)| {
+        let key = Key { allow: list == 0, prefix: change.key().prefix };
+        match change {
+            Change::Put(member) if key.allow => Change::Put(Member { list: List::Allow, ..member }),
+            Change::Put(member) => Change::Put(Member { list: List::Block(Tier::Drop), ..member }),
+            Change::Remove(_) => Change::Remove(key),
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn just_what_a_kernel_would_refuse_is_refused(
+        deltas in prop::collection::vec(prop::collection::vec(crowded(), 1..6), 1..20)
+    ) {
+        let mut mirror = Mirror::new();
+        let mut members: BTreeMap<Key, Member> = BTreeMap::new();
+        for changes in deltas {
+            let mut after = members.clone();
+            for change in &changes {
+                match change {
+                    Change::Put(member) => after.insert(member.key(), *member),
+                    Change::Remove(key) => after.remove(key),
+                };
+            }
+            prop_assert_eq!(mirror.plan(&changes, now()).is_ok(), sound(&after), "{:?} onto {:?}", changes, members);
+            prop_assert_eq!(Mirror::of(after.values().copied()).is_ok(), sound(&after));
+            if sound(&after) {
+                mirror.apply(&changes);
+                members = after;
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_is_taken(text in ".*", words in "(add|remove) element [a-z0-9]{1,8} [0-9a-f:./-]{1,20}( timeout [0-9]{1,20}m?s)?") {
+        let _ = text.parse::<Transaction>();
+        let _ = words.parse::<Transaction>();
+    }
+}
+
+#[test]
+fn for_ever_is_as_long_as_anything_may_last() {
+    let member = Member { expires: Moment::MAX, ..member("203.0.113.7", true, 0) };
+    let transaction = Mirror::of([member]).unwrap().fill(now());
+    assert_eq!(transaction.to_string(), "add element allow4 203.0.113.7 timeout 315360000s\n");
+}
+
+#[test]
+fn a_delta_has_the_expected_text() {
+    let mut mirror = Mirror::new();
+    let changes = [block("203.0.113.7", 600), block("198.51.100.0/24", 60), block("2001:db8::1", 5)];
+    let text = mirror.plan(&changes, now()).unwrap().to_string();
+    assert_eq!(
+        text,
+        "add element dropnet4 198.51.100.0/24 timeout 60s\n\
+         add element drop4 203.0.113.7 timeout 600s\n\
+         add element drop6 2001:db8::1 timeout 5s\n"
+    );
+    mirror.apply(&changes);
+    let later = now() + Duration::from_millis(1_500);
+    let again = [block("203.0.113.7", 700), Change::Remove(changes[1].key()), block("2001:db8::1", 5)];
+    assert_eq!(
+        mirror.plan(&again, later).unwrap().to_string(),
+        "remove element dropnet4 198.51.100.0/24\n\
+         remove element drop4 203.0.113.7\n\
+         add element drop4 203.0.113.7 timeout 698500ms\n"
+    );
+}
+
+#[test]
+fn nothing_ended_is_added_and_nothing_stays_for_ever() {
+    let mirror = Mirror::of([member("203.0.113.7", false, 1)]).unwrap();
+    assert!(mirror.fill(now() + Duration::from_secs(1)).is_empty());
+    let transaction = mirror.fill(now() + Duration::from_millis(999));
+    assert_eq!(transaction.to_string(), "add element drop4 203.0.113.7 timeout 1ms\n");
+}
+
+#[test]
+fn what_overlaps_is_refused() {
+    let mut mirror =
+        Mirror::of([member("203.0.113.0/28", false, 60), member("198.51.100.0/24", true, 60)]).unwrap();
+    let refuse = |mirror: &Mirror, change| mirror.plan(&[change], now()).unwrap_err();
+    for text in ["203.0.113.7", "203.0.113.0/24", "203.0.113.0/29"] {
+        assert!(matches!(refuse(&mirror, block(text, 60)), RulesetError::Overlap { .. }), "{text}");
+    }
+    for text in ["198.51.100.7", "198.51.0.0/16", "198.51.100.0/24"] {
+        assert!(matches!(refuse(&mirror, block(text, 60)), RulesetError::Allowlisted { .. }), "{text}");
+    }
+    for text in ["203.0.113.7", "203.0.0.0/16", "203.0.113.0/28"] {
+        assert!(matches!(refuse(&mirror, allow(text, 60)), RulesetError::Allowlisted { .. }), "{text}");
+    }
+    // In one delta with the removal of what is in the way all of it is fine.
+    let removed = Change::Remove(Key { allow: false, prefix: "203.0.113.0/28".parse().unwrap() });
+    let changes = [removed, block("203.0.113.7", 60), allow("203.0.113.8/29", 60)];
+    mirror.plan(&changes, now()).unwrap();
+    mirror.apply(&changes);
+    assert_eq!(mirror.len(), 3);
+}
+
+#[test]
+fn an_allowance_outlives_the_wider_one_around_it() {
+    let wide = [allow("203.0.113.0/24", 60), allow("203.0.113.7", 30)];
+    let mut mirror = Mirror::new();
+    let mut fake = Fake::installed();
+    fake.commit(&mirror.plan(&wide, now()).unwrap(), now()).unwrap();
+    mirror.apply(&wide);
+    assert_eq!(fake.dump(now()), "allow4 203.0.113.0/24 expires 60s\n");
+    let removed = [Change::Remove(wide[0].key())];
+    fake.commit(&mirror.plan(&removed, now()).unwrap(), now()).unwrap();
+    mirror.apply(&removed);
+    assert_eq!(fake.dump(now()), "allow4 203.0.113.7 expires 30s\n");
+}
+
+#[test]
+fn a_wider_allowance_that_ends_leaves_the_longer_one_inside() {
+    let both = [allow("203.0.113.0/30", 30), allow("203.0.113.1", 60)];
+    let mirror = Mirror::of(both.map(|change| match change {
+        Change::Put(member) => member,
+        Change::Remove(_) => unreachable!("both are put"),
+    }))
+    .unwrap();
+    let mut fake = Fake::installed();
+    fake.commit(&mirror.fill(now()), now()).unwrap();
+    assert_eq!(fake.dump(now() + Duration::from_secs(30)), "allow4 203.0.113.1 expires 30s\n");
+}
+
+#[test]
+fn a_table_found_with_times_close_by_is_left_alone() {
+    let mirror = Mirror::of([member("203.0.113.7", false, 60)]).unwrap();
+    let mut held: Vec<_> = mirror.elements(now() + Duration::from_millis(400)).collect();
+    assert!(diff(&held, &mirror, now(), Duration::from_secs(1)).is_empty());
+    let stray = Range::single("203.0.113.9".parse().unwrap());
+    held.push(sekisho_ruleset::Element {
+        set: SetName::Drop4,
+        range: stray,
+        remaining: Duration::from_secs(5),
+    });
+    let transaction = diff(&held, &mirror, now(), Duration::from_secs(1));
+    assert_eq!(transaction.ops(), [Op::Remove { set: SetName::Drop4, range: stray }]);
+}
