@@ -62,21 +62,19 @@ pub(crate) fn now() -> Moment {
 
 /// Columns with a head, as wide as their widest cell, two spaces between them.
 pub(crate) fn columns(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = bare(2);
+    let mut table = bare();
     table.set_header(head.iter().copied());
     laid_out(table, rows)
 }
 
 /// One `Name:  value` a line.
 pub(crate) fn pairs(rows: impl IntoIterator<Item = (&'static str, String)>) -> String {
-    laid_out(bare(2), rows.into_iter().map(|(name, value)| vec![format!("{name}:"), value]))
+    laid_out(bare(), rows.into_iter().map(|(name, value)| vec![format!("{name}:"), value]))
 }
 
-fn bare(gap: u16) -> Table {
+fn bare() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.discover_columns();
-    let _ = gap;
     table
 }
 
