@@ -217,7 +217,8 @@ mod tests {
 
     #[test]
     fn global_flags_stand_before_and_after_the_verb() {
-        for line in ["sekishoctl --insecure -o json get entries", "sekishoctl get entries --insecure -o json"] {
+        for line in ["sekishoctl --insecure -o json get entries", "sekishoctl get entries --insecure -o json"]
+        {
             let args = Args::try_parse_from(line.split(' ')).unwrap();
             assert!(args.connection.tls.insecure, "{line}");
             assert_eq!(args.output, Format::Json);

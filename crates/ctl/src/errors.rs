@@ -1,7 +1,10 @@
 //! How `sekishoctl` ends: 0 done, 1 failed, 2 told something wrong, 3 nothing changed; and the one
 //! line on standard error that says why, with a hint where one helps.
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use sekisho_daemon::exit::Usage;
 use sekisho_wire::Reason;
@@ -23,9 +26,7 @@ pub(crate) enum Failure {
     #[error("nothing changed: {}", describe(.0))]
     Unchanged(Box<Status>),
     /// No connection came up.
-    #[error(
-        "{0}; is the aggregator running there? check --aggregator, --tls-ca and the certificate's names"
-    )]
+    #[error("{0}; is the aggregator running there? check --aggregator, --tls-ca and the certificate's names")]
     Unreachable(String),
     /// The aggregator's answer does not hold together.
     #[error("the aggregator's answer is not sound: {0}; is it of the same version as sekishoctl?")]
@@ -74,7 +75,8 @@ pub(crate) fn end(result: Result<(), Failure>) -> ExitCode {
 /// One line on standard error.
 pub(crate) fn say(text: &str) {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    eprintln!("sekishoctl: {}", clean(&line));
+    // Where standard error is closed, there is nobody left to tell.
+    let _ = writeln!(io::stderr(), "sekishoctl: {}", clean(&line));
 }
 
 /// A status in one line: what the aggregator said, the reason and the field, and what to do.

@@ -116,9 +116,7 @@ impl Follower {
     fn note(&self, change: &Change) -> Option<Noted> {
         let was = self.members.get(&change.key());
         match change {
-            Change::Put(member) => {
-                (was != Some(member)).then_some(Noted { put: true, member: *member })
-            }
+            Change::Put(member) => (was != Some(member)).then_some(Noted { put: true, member: *member }),
             Change::Remove(_) => was.map(|member| Noted { put: false, member: *member }),
         }
     }

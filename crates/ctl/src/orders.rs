@@ -85,11 +85,8 @@ pub(crate) async fn disallow(
 ) -> Result<(), Failure> {
     let order = &args.order;
     let prefix = order.prefix.to_string();
-    let request = DisallowRequest {
-        prefix: prefix.clone(),
-        reason: order.reason.clone(),
-        dry_run: order.dry_run,
-    };
+    let request =
+        DisallowRequest { prefix: prefix.clone(), reason: order.reason.clone(), dry_run: order.dry_run };
     let answer = OperatorServiceClient::new(channel).disallow(ask(request)).await.map_err(refused)?;
     let revision = answer.into_inner().revision;
     Ok(printer.print(&Removed { revision, prefix, verb: "disallowed", dry_run: order.dry_run })?)
@@ -120,7 +117,7 @@ struct Blocked {
 impl Show for Blocked {
     fn show(&self, _wide: bool, _now: Moment) -> String {
         let Some(entry) = &self.entry else { return String::new() };
-        let until = until(moment(entry.expire_time.as_ref()));
+        let until = until(&moment(entry.expire_time.as_ref()));
         sentence(&entry.prefix, "blocked", &until, entry.revision, self.dry_run)
     }
 }
@@ -137,7 +134,7 @@ struct Allowed {
 impl Show for Allowed {
     fn show(&self, _wide: bool, _now: Moment) -> String {
         let Some(entry) = &self.entry else { return String::new() };
-        let until = until(moment(entry.expire_time.as_ref()));
+        let until = until(&moment(entry.expire_time.as_ref()));
         let first = sentence(&entry.prefix, "allowed", &until, entry.revision, self.dry_run);
         let removed = self.removed.iter().map(|prefix| sentence(prefix, "unblocked", "", 0, self.dry_run));
         std::iter::once(first).chain(removed).collect()
@@ -161,7 +158,7 @@ impl Show for Removed {
     }
 }
 
-fn until(moment: String) -> String {
+fn until(moment: &str) -> String {
     if moment.is_empty() { " for ever".to_owned() } else { format!(" until {moment}") }
 }
 

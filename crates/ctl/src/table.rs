@@ -98,9 +98,11 @@ pub(crate) fn clean(text: &str) -> String {
 /// A span in its two largest units: `45s`, `9m30s`, `3d4h`.
 pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
-    let units = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let units =
+        [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
     let first = units.iter().position(|(count, _)| *count > 0).unwrap_or(3);
-    let shown = units[first..].iter().take(2).filter(|(count, unit)| *count > 0 || (first == 3 && *unit == "s"));
+    let shown =
+        units[first..].iter().take(2).filter(|(count, unit)| *count > 0 || (first == 3 && *unit == "s"));
     shown.map(|(count, unit)| format!("{count}{unit}")).collect()
 }
 
@@ -131,9 +133,15 @@ mod tests {
     #[test]
     fn columns_are_aligned_without_borders_or_trailing_space() {
         let rows = [vec!["203.0.113.7".to_owned(), "drop".into()], vec!["::1".to_owned(), String::new()]];
-        assert_eq!(columns(&["PREFIX", "TIER"], rows), "PREFIX       TIER\n203.0.113.7  drop\n::1          -\n");
+        assert_eq!(
+            columns(&["PREFIX", "TIER"], rows),
+            "PREFIX       TIER\n203.0.113.7  drop\n::1          -\n"
+        );
         assert_eq!(columns(&["PREFIX", "TIER"], []), "PREFIX  TIER\n");
-        assert_eq!(pairs([("Prefix", "::1".to_owned()), ("By", "ana".to_owned())]), "Prefix:  ::1\nBy:      ana\n");
+        assert_eq!(
+            pairs([("Prefix", "::1".to_owned()), ("By", "ana".to_owned())]),
+            "Prefix:  ::1\nBy:      ana\n"
+        );
     }
 
     #[test]

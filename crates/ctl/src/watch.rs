@@ -51,11 +51,7 @@ enum Ended {
 }
 
 /// Follows until it is interrupted, `wanted` is satisfied, or the aggregator refuses for good.
-pub(crate) async fn run(
-    channel: Channel,
-    wanted: Wanted,
-    printer: &mut Printer<'_>,
-) -> Result<(), Failure> {
+pub(crate) async fn run(channel: Channel, wanted: Wanted, printer: &mut Printer<'_>) -> Result<(), Failure> {
     let stop = shutdown::on_signal()?;
     let mut watch = Watch { follower: Follower::default(), wanted, printed: 0, synced: false, failures: 0 };
     tokio::select! {
@@ -240,9 +236,8 @@ fn line(line: &Line, printer: &mut Printer<'_>) -> io::Result<()> {
 /// Columns of fixed width, since what comes next is not known yet.
 fn row(printer: &mut Printer<'_>, cells: [&str; 6], epoch: &str) -> io::Result<()> {
     let [time, revision, change, prefix, list, expires] = cells;
-    let text = format!(
-        "{time:<24}  {revision:<10}  {change:<6}  {prefix:<22}  {list:<5}  {expires:<24}  {epoch}"
-    );
+    let text =
+        format!("{time:<24}  {revision:<10}  {change:<6}  {prefix:<22}  {list:<5}  {expires:<24}  {epoch}");
     writeln!(printer.out, "{}", text.trim_end())
 }
 
