@@ -17,7 +17,7 @@ use sekisho_wire::readable;
 /// Exit codes: 0 done, 1 failed, 2 told something wrong, 3 nothing changed. Data goes to standard
 /// output, everything else to standard error.
 #[derive(Debug, Parser)]
-#[command(name = "sekishoctl", version)]
+#[command(name = "sekishoctl", version, arg_required_else_help = false, next_help_heading = "Global options")]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) connection: Connection,
@@ -73,6 +73,7 @@ pub(crate) enum Verb {
         limit: Option<NonZeroUsize>,
     },
     /// Shows all about one entry or host
+    #[command(arg_required_else_help = false)]
     Describe {
         #[command(subcommand)]
         noun: Described,
