@@ -172,6 +172,7 @@ impl Follower {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use sekisho_model::{Epoch, Moment, Revision};
 
     use super::*;
@@ -264,5 +265,45 @@ mod tests {
         follower.take(Announcement::SnapshotChunk(vec![a])).unwrap();
         assert_eq!(follower.take(Announcement::SnapshotEnd), Err(Broken("a snapshot's digest differs")));
         assert_eq!(follower.at(), None);
+    }
+
+    /// States of the lists by revision; each state is a set of (last octet, expiry).
+    fn states() -> impl Strategy<Value = Vec<(BTreeMap<u8, i64>, bool)>> {
+        let state = proptest::collection::btree_map(0u8..6, 0i64..3, 0..6);
+        proptest::collection::vec((state, any::<bool>()), 1..12)
+    }
+
+    fn members(state: &BTreeMap<u8, i64>) -> Vec<Member> {
+        state.iter().map(|(octet, expires)| member(&format!("203.0.113.{octet}"), *expires)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_told_adds_up_to_the_list(states in states()) {
+            let (mut follower, mut told) = (Follower::default(), BTreeMap::new());
+            let mut before: Vec<Member> = Vec::new();
+            for (revision, (state, by_delta)) in (1..).zip(&states) {
+                let now = members(state);
+                let meant = if *by_delta && revision > 1 {
+                    let gone = before.iter().filter(|was| now.iter().all(|is| is.key() != was.key()));
+                    let puts = now.iter().map(|member| Change::Put(*member));
+                    let changes: Vec<_> = gone.map(|was| Change::Remove(was.key())).chain(puts).collect();
+                    follower.take(delta(revision - 1, revision, &changes, Digest::of(&now)))
+                } else {
+                    snapshot(&mut follower, at(9, revision), &now)
+                };
+                let Ok(Meant::At(place, noted)) = meant else { panic!("{meant:?}") };
+                prop_assert_eq!(place, at(9, revision));
+                for noted in noted {
+                    let was = told.remove(&noted.member.key());
+                    prop_assert_ne!(was.as_ref(), Some(&noted.member).filter(|_| noted.put), "told twice");
+                    if noted.put {
+                        told.insert(noted.member.key(), noted.member);
+                    }
+                }
+                prop_assert_eq!(told.values().copied().collect::<Vec<_>>(), now.clone());
+                before = now;
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@ use tonic::transport::Channel;
 use crate::{
     args::Noun,
     client::{Page, ask, pages},
+    convert,
     errors::Failure,
     table::{Printer, Show, age, columns, moment, remaining, yes},
     view::{self, Allowlist, Entries, Entry, Host, Hosts, Position, Reason},
@@ -71,7 +72,7 @@ async fn hosts(channel: Channel, limit: Limit) -> Result<Vec<Host>, Failure> {
 /// Where the aggregator stands, to tell how far hosts are behind.
 pub(crate) async fn head(channel: Channel) -> Result<Option<Position>, Failure> {
     let status = BlocklistServiceClient::new(channel).get_status(ask(GetStatusRequest {})).await?;
-    Ok(view::position(status.into_inner().position.as_ref()))
+    Ok(convert::position(status.into_inner().position.as_ref()))
 }
 
 /// Revisions between what is in force on a host and where the aggregator stands; empty when unknown.

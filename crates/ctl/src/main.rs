@@ -3,10 +3,12 @@
 
 mod args;
 mod client;
+mod convert;
 mod describe;
 mod errors;
 mod follow;
 mod get;
+mod line;
 mod orders;
 mod run;
 mod status;

@@ -3,31 +3,28 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    io,
     num::NonZeroUsize,
     time::Duration,
 };
 
 use sekisho_daemon::shutdown;
 use sekisho_model::{
-    List, Position, Tier,
+    Position,
     limits::{BOOKMARK_INTERVAL, RECONNECT_BASE, RECONNECT_MAX},
 };
 use sekisho_wire::{
     feed,
-    pb::v1::{self as pb, WatchResponse, blocklist_service_client::BlocklistServiceClient},
+    pb::v1::{WatchResponse, blocklist_service_client::BlocklistServiceClient},
 };
-use serde::Serialize;
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 use tonic::{Code, Status, Streaming, transport::Channel};
 
 use crate::{
-    args::Format,
     errors::{Failure, describe, say},
     follow::{Follower, Meant, Noted},
-    table::{Printer, now, yaml},
-    view::Stamp,
+    line::{self, Line},
+    table::Printer,
 };
 
 /// Longest silence before the stream counts as dead.
@@ -147,12 +144,12 @@ impl Watch {
         let told = self.synced || self.wanted.initial;
         if !self.synced {
             self.synced = true;
-            head(printer)?;
+            line::head(printer)?;
             say(&format!("following from {at}"));
         }
         let left = self.wanted.limit.map_or(usize::MAX, NonZeroUsize::get) - self.printed;
         for noted in noted.iter().filter(|_| told).take(left) {
-            line(&Line::new(at, noted), printer)?;
+            line::print(&Line::new(at, noted), printer)?;
             self.printed += 1;
         }
         printer.out.flush()?;
@@ -167,78 +164,6 @@ fn backoff(failures: u32) -> Duration {
     let most = RECONNECT_BASE.saturating_mul(1 << failures.min(10)).min(RECONNECT_MAX);
     let millis = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(RandomState::new().hash_one(failures) % millis.max(1))
-}
-
-/// One change, as programs see it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line {
-    time: Stamp,
-    epoch: i64,
-    revision: i64,
-    change: &'static str,
-    prefix: String,
-    list: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tier: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expire_time: Option<Stamp>,
-    #[serde(skip)]
-    word: &'static str,
-}
-
-impl Line {
-    fn new(at: Position, noted: &Noted) -> Self {
-        let (list, tier) = match noted.member.list {
-            List::Allow => ("allow", None),
-            List::Block(Tier::Drop) => ("block", Some(pb::Tier::Drop.as_str_name())),
-        };
-        Self {
-            time: now().into(),
-            epoch: at.epoch.0,
-            revision: at.revision.0,
-            change: if noted.put { "put" } else { "remove" },
-            prefix: noted.member.prefix.to_string(),
-            list,
-            tier,
-            expire_time: noted.put.then(|| noted.member.expires.into()),
-            word: noted.list(),
-        }
-    }
-}
-
-fn head(printer: &mut Printer<'_>) -> io::Result<()> {
-    match printer.format {
-        Format::Table => row(printer, ["TIME", "REVISION", "CHANGE", "PREFIX", "LIST", "EXPIRES"], ""),
-        Format::Wide => row(printer, ["TIME", "REVISION", "CHANGE", "PREFIX", "LIST", "EXPIRES"], "EPOCH"),
-        Format::Json | Format::Yaml => Ok(()),
-    }?;
-    printer.out.flush()
-}
-
-fn line(line: &Line, printer: &mut Printer<'_>) -> io::Result<()> {
-    match printer.format {
-        Format::Json => {
-            serde_json::to_writer(&mut printer.out, line)?;
-            writeln!(printer.out)
-        }
-        Format::Yaml => write!(printer.out, "---\n{}", yaml(line)?),
-        Format::Table | Format::Wide => {
-            let (time, revision) = (line.time.to_string(), line.revision.to_string());
-            let expires = line.expire_time.map_or_else(|| "-".to_owned(), |stamp| stamp.to_string());
-            let wide = printer.format == Format::Wide;
-            let epoch = if wide { format!("{:016x}", line.epoch) } else { String::new() };
-            row(printer, [&time, &revision, line.change, &line.prefix, line.word, &expires], &epoch)
-        }
-    }
-}
-
-/// Columns of fixed width, since what comes next is not known yet.
-fn row(printer: &mut Printer<'_>, cells: [&str; 6], epoch: &str) -> io::Result<()> {
-    let [time, revision, change, prefix, list, expires] = cells;
-    let text =
-        format!("{time:<24}  {revision:<10}  {change:<6}  {prefix:<22}  {list:<5}  {expires:<24}  {epoch}");
-    writeln!(printer.out, "{}", text.trim_end())
 }
 
 #[cfg(test)]
