@@ -15,17 +15,18 @@ use crate::exit::usage;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct TlsArgs {
     /// This program's certificate chain, PEM
-    #[arg(long, env = "SEKISHO_TLS_CERT", value_name = "FILE")]
+    #[arg(long, global = true, env = "SEKISHO_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// The private key of --tls-cert, PEM
-    #[arg(long, env = "SEKISHO_TLS_KEY", value_name = "FILE")]
+    #[arg(long, global = true, env = "SEKISHO_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
     /// The CA certificates by which the other side is judged, PEM
-    #[arg(long, env = "SEKISHO_TLS_CA", value_name = "FILE")]
+    #[arg(long, global = true, env = "SEKISHO_TLS_CA", value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
     /// Plaintext, and names as claimed: for laboratories only
-    #[arg(long, env = "SEKISHO_INSECURE", value_parser = clap::builder::BoolishValueParser::new(),
-          num_args = 0..=1, default_missing_value = "true", default_value = "false")]
+    #[arg(long, global = true, env = "SEKISHO_INSECURE",
+          value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value = "false")]
     pub insecure: bool,
 }
 

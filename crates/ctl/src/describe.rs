@@ -1,0 +1,112 @@
+//! `sekishoctl describe`: all about one entry or one host.
+
+use sekisho_model::Moment;
+use sekisho_wire::pb::v1::{
+    GetEntryRequest, GetHostRequest, blocklist_service_client::BlocklistServiceClient,
+    fleet_service_client::FleetServiceClient,
+};
+use tonic::transport::Channel;
+
+use crate::{
+    args::Described,
+    client::ask,
+    errors::Failure,
+    get::{self, lag, tier, witnessed},
+    table::{Printer, Show, age, columns, moment, pairs, remaining, yes},
+    view::{Entry, EntryDetail, Host, HostDetail, Reason, Stamp, Witness},
+};
+
+/// Prints all about `noun`.
+pub(crate) async fn run(
+    channel: Channel,
+    noun: &Described,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    match noun {
+        Described::Entry { prefix } => {
+            let request = GetEntryRequest { prefix: prefix.to_string() };
+            let answer = BlocklistServiceClient::new(channel).get_entry(ask(request)).await?.into_inner();
+            let witnesses = answer.witnesses.into_iter().map(Witness::from).collect();
+            printer.print(&EntryDetail { entry: answer.entry.map(Entry::from), witnesses })?;
+        }
+        Described::Host { name } => {
+            let request = GetHostRequest { host_id: name.to_string() };
+            let answer = FleetServiceClient::new(channel.clone()).get_host(ask(request)).await?.into_inner();
+            let head = if printer.for_people() { get::head(channel).await? } else { None };
+            printer.print(&HostDetail { host: answer.host.map(Host::from), head })?;
+        }
+    }
+    Ok(())
+}
+
+impl Show for EntryDetail {
+    fn show(&self, _wide: bool, now: Moment) -> String {
+        let entry = self.entry.as_ref().map(|entry| pairs(entry_pairs(entry, now))).unwrap_or_default();
+        let rows = self.witnesses.iter().map(|witness| {
+            let seen = witness.seen_time.as_ref();
+            vec![witness.host_id.clone(), ago(seen, now), witness.retransmits.to_string()]
+        });
+        format!("{entry}\n{}", columns(&["HOST", "SEEN", "RETRANSMITS"], rows))
+    }
+}
+
+fn entry_pairs(entry: &Entry, now: Moment) -> Vec<(&'static str, String)> {
+    let (created, expires) = (entry.create_time.as_ref(), entry.expire_time.as_ref());
+    let mut rows = vec![("Prefix", entry.prefix.clone()), ("Tier", tier(entry.tier))];
+    match &entry.reason {
+        Some(Reason::Order { operator, text }) => {
+            rows.extend([("Ordered by", operator.clone()), ("Reason", text.clone())]);
+        }
+        quorum => rows.push(("Quorum", witnessed(quorum.as_ref()))),
+    }
+    rows.extend([
+        ("Created", when(moment(created), &ago(created, now))),
+        ("Expires", when(moment(expires), &format!("in {}", remaining(expires, now)))),
+        ("Renewals", entry.renewals.to_string()),
+        ("Repeats", entry.repeats.to_string()),
+        ("Revision", entry.revision.to_string()),
+    ]);
+    rows
+}
+
+impl Show for HostDetail {
+    fn show(&self, _wide: bool, now: Moment) -> String {
+        let Some(host) = &self.host else { return String::new() };
+        let (reported, applied) = (host.last_report_time.as_ref(), host.applied_time.as_ref());
+        let at = host.applied.map(|at| at.revision.to_string()).unwrap_or_default();
+        let mut rows = vec![
+            ("Host", host.host_id.clone()),
+            ("Zone", host.zone.clone()),
+            ("Mode", host.mode.clone()),
+            ("Version", host.agent_version.clone()),
+            ("Addresses", host.addresses.join(", ")),
+            ("Connected", yes(host.connected)),
+            ("Last report", when(moment(reported), &ago(reported, now))),
+            ("Observations", host.observations.to_string()),
+            ("Watching", yes(host.watching)),
+            ("Applied", at),
+            ("Lag", lag(host.applied, self.head)),
+            ("Applied at", when(moment(applied), &ago(applied, now))),
+            ("Refusal", host.refusal.clone()),
+        ];
+        if let Some(totals) = &host.totals {
+            rows.extend([
+                ("Half-open", totals.half_open.to_string()),
+                ("Cookies, full", totals.cookies_sent_full.to_string()),
+                ("Cookies", totals.cookies_sent.to_string()),
+                ("Truncated", totals.truncated.to_string()),
+                ("Dropped", totals.dropped_packets.to_string()),
+            ]);
+        }
+        pairs(rows)
+    }
+}
+
+fn ago(stamp: Option<&Stamp>, now: Moment) -> String {
+    stamp.map(|_| format!("{} ago", age(stamp, now))).unwrap_or_default()
+}
+
+/// A moment with its distance; empty when there is no moment.
+fn when(moment: String, distance: &str) -> String {
+    if moment.is_empty() { moment } else { format!("{moment} ({distance})") }
+}

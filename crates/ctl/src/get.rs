@@ -1,0 +1,212 @@
+//! `sekishoctl get`: lists, page by page to the end.
+
+use std::num::NonZeroUsize;
+
+use sekisho_model::Moment;
+use sekisho_wire::pb::v1::{
+    GetStatusRequest, ListAllowlistRequest, ListEntriesRequest, ListHostsRequest,
+    blocklist_service_client::BlocklistServiceClient, fleet_service_client::FleetServiceClient,
+};
+use tonic::transport::Channel;
+
+use crate::{
+    args::Noun,
+    client::{Page, ask, pages},
+    convert,
+    errors::Failure,
+    table::{Printer, Show, age, columns, moment, remaining, yes},
+    view::{self, Allowlist, Entries, Entry, Host, Hosts, Position, Reason},
+};
+
+type Limit = Option<NonZeroUsize>;
+
+/// Prints the list of `noun`, at most `limit` of it.
+pub(crate) async fn run(
+    channel: Channel,
+    noun: Noun,
+    limit: Limit,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    match noun {
+        Noun::Entries => printer.print(&entries(channel, limit).await?)?,
+        Noun::Allowlist => printer.print(&allowlist(channel, limit).await?)?,
+        Noun::Hosts => {
+            let hosts = hosts(channel.clone(), limit).await?;
+            let head = if printer.for_people() { head(channel).await? } else { None };
+            printer.print(&Hosts { hosts, head })?;
+        }
+    }
+    Ok(())
+}
+
+async fn entries(channel: Channel, limit: Limit) -> Result<Entries, Failure> {
+    let client = BlocklistServiceClient::new(channel);
+    let fetch = async |page: Page| {
+        let request = ListEntriesRequest { page_size: page.size, page_token: page.token };
+        let answer = client.clone().list_entries(ask(request)).await?.into_inner();
+        Ok((answer.entries.into_iter().map(Entry::from).collect(), answer.next_page_token))
+    };
+    Ok(Entries { entries: pages(limit, fetch).await? })
+}
+
+async fn allowlist(channel: Channel, limit: Limit) -> Result<Allowlist, Failure> {
+    let client = BlocklistServiceClient::new(channel);
+    let fetch = async |page: Page| {
+        let request = ListAllowlistRequest { page_size: page.size, page_token: page.token };
+        let answer = client.clone().list_allowlist(ask(request)).await?.into_inner();
+        Ok((answer.entries.into_iter().map(view::AllowlistEntry::from).collect(), answer.next_page_token))
+    };
+    Ok(Allowlist { entries: pages(limit, fetch).await? })
+}
+
+async fn hosts(channel: Channel, limit: Limit) -> Result<Vec<Host>, Failure> {
+    let client = FleetServiceClient::new(channel);
+    let fetch = async |page: Page| {
+        let request = ListHostsRequest { page_size: page.size, page_token: page.token };
+        let answer = client.clone().list_hosts(ask(request)).await?.into_inner();
+        Ok((answer.hosts.into_iter().map(Host::from).collect(), answer.next_page_token))
+    };
+    pages(limit, fetch).await
+}
+
+/// Where the aggregator stands, to tell how far hosts are behind.
+pub(crate) async fn head(channel: Channel) -> Result<Option<Position>, Failure> {
+    let status = BlocklistServiceClient::new(channel).get_status(ask(GetStatusRequest {})).await?;
+    Ok(convert::position(status.into_inner().position.as_ref()))
+}
+
+/// Revisions between what is in force on a host and where the aggregator stands; empty when unknown.
+pub(crate) fn lag(applied: Option<Position>, head: Option<Position>) -> String {
+    match (applied, head) {
+        (Some(applied), Some(head)) if applied.epoch == head.epoch => {
+            head.revision.saturating_sub(applied.revision).max(0).to_string()
+        }
+        (Some(_), Some(_)) => "other-epoch".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// A tier as the word that it has everywhere else.
+pub(crate) fn tier(name: &str) -> String {
+    name.trim_start_matches("TIER_").to_ascii_lowercase()
+}
+
+/// Why an entry is listed, in one cell.
+pub(crate) fn reason(reason: Option<&Reason>) -> String {
+    match reason {
+        None => String::new(),
+        Some(Reason::Quorum { .. }) => "quorum".to_owned(),
+        Some(Reason::Order { operator, text }) => format!("{operator}: {text}"),
+    }
+}
+
+/// How many hosts saw it, and how many it took.
+pub(crate) fn witnessed(reason: Option<&Reason>) -> String {
+    match reason {
+        Some(Reason::Quorum { hosts, quorum }) => format!("{hosts}/{quorum}"),
+        _ => String::new(),
+    }
+}
+
+impl Show for Entries {
+    fn show(&self, wide: bool, now: Moment) -> String {
+        let mut head = vec!["PREFIX", "TIER", "REASON", "HOSTS", "EXPIRES-IN", "AGE"];
+        if wide {
+            head.extend(["REVISION", "RENEWALS", "REPEATS", "CREATED", "EXPIRES"]);
+        }
+        columns(&head, self.entries.iter().map(|entry| entry_row(entry, wide, now)))
+    }
+}
+
+fn entry_row(entry: &Entry, wide: bool, now: Moment) -> Vec<String> {
+    let mut row = vec![
+        entry.prefix.clone(),
+        tier(entry.tier),
+        reason(entry.reason.as_ref()),
+        witnessed(entry.reason.as_ref()),
+        remaining(entry.expire_time.as_ref(), now),
+        age(entry.create_time.as_ref(), now),
+    ];
+    if wide {
+        row.extend([entry.revision.to_string(), entry.renewals.to_string(), entry.repeats.to_string()]);
+        row.extend([moment(entry.create_time.as_ref()), moment(entry.expire_time.as_ref())]);
+    }
+    row
+}
+
+impl Show for Allowlist {
+    fn show(&self, wide: bool, now: Moment) -> String {
+        let mut head = vec!["PREFIX", "OPERATOR", "REASON", "EXPIRES-IN", "AGE"];
+        if wide {
+            head.extend(["REVISION", "CREATED", "EXPIRES"]);
+        }
+        let row = |entry: &view::AllowlistEntry| {
+            let (created, expires) = (entry.create_time.as_ref(), entry.expire_time.as_ref());
+            let left = if expires.is_none() { "never".to_owned() } else { remaining(expires, now) };
+            let mut row = vec![entry.prefix.clone(), entry.operator.clone(), entry.reason.clone()];
+            row.extend([left, age(created, now)]);
+            if wide {
+                row.extend([entry.revision.to_string(), moment(created), moment(expires)]);
+            }
+            row
+        };
+        columns(&head, self.entries.iter().map(row))
+    }
+}
+
+impl Show for Hosts {
+    fn show(&self, wide: bool, now: Moment) -> String {
+        let mut head = vec!["HOST", "ZONE", "MODE", "CONNECTED", "APPLIED", "LAG", "LAST-REPORT"];
+        if wide {
+            head.extend(["VERSION", "ADDRESSES", "HALF-OPEN", "COOKIES", "DROPPED", "REFUSAL"]);
+        }
+        columns(&head, self.hosts.iter().map(|host| host_row(host, self.head, wide, now)))
+    }
+}
+
+fn host_row(host: &Host, head: Option<Position>, wide: bool, now: Moment) -> Vec<String> {
+    let mut row = vec![host.host_id.clone(), host.zone.clone(), host.mode.clone(), yes(host.connected)];
+    row.extend([
+        host.applied.map(|at| at.revision.to_string()).unwrap_or_default(),
+        lag(host.applied, head),
+        age(host.last_report_time.as_ref(), now),
+    ]);
+    if wide {
+        let totals = host.totals.as_ref();
+        let number = |of: fn(&view::HostTotals) -> i64| totals.map(|totals| of(totals).to_string());
+        row.extend([host.agent_version.clone(), host.addresses.join(",")]);
+        row.extend([
+            number(|totals| totals.half_open).unwrap_or_default(),
+            number(|totals| totals.cookies_sent).unwrap_or_default(),
+            number(|totals| totals.dropped_packets).unwrap_or_default(),
+            host.refusal.clone(),
+        ]);
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(epoch: i64, revision: i64) -> Option<Position> {
+        Some(Position { epoch, revision })
+    }
+
+    #[test]
+    fn lag_is_told_within_one_epoch_only() {
+        assert_eq!(lag(at(1, 7), at(1, 9)), "2");
+        assert_eq!(lag(at(1, 9), at(1, 7)), "0");
+        assert_eq!(lag(at(1, 7), at(2, 9)), "other-epoch");
+        assert_eq!(lag(None, at(2, 9)), "");
+    }
+
+    #[test]
+    fn reasons_fit_one_cell() {
+        assert_eq!(reason(Some(&Reason::Quorum { hosts: 4, quorum: 3 })), "quorum");
+        assert_eq!(witnessed(Some(&Reason::Quorum { hosts: 4, quorum: 3 })), "4/3");
+        let order = Reason::Order { operator: "ana".into(), text: "ticket 7".into() };
+        assert_eq!(reason(Some(&order)), "ana: ticket 7");
+        assert_eq!(tier("TIER_DROP"), "drop");
+    }
+}

@@ -1,0 +1,58 @@
+//! From the command line to the verb.
+
+use std::io::{BufWriter, Write};
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use sekisho_daemon::config;
+
+use crate::{
+    args::{Args, Verb},
+    client, describe,
+    errors::Failure,
+    get, orders, status,
+    table::Printer,
+    watch,
+};
+
+/// Reads the command line and does what it says; what came of it is on standard output.
+pub(crate) fn run() -> Result<(), Failure> {
+    show_help();
+    let args: Args = config::load()?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    if let Verb::Completion { shell } = args.verb {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Args::command(), "sekishoctl", &mut script);
+        out.write_all(&script)?;
+    } else {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(dispatch(&args, &mut out))?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Shows help or the version, if that is asked for, as clap lays it out, and ends the process with 0.
+fn show_help() {
+    if let Err(error) = Args::try_parse()
+        && matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
+    {
+        error.exit();
+    }
+}
+
+async fn dispatch(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
+    let channel = client::connect(&args.connection).await?;
+    let mut printer = Printer::new(out, args.output);
+    match &args.verb {
+        Verb::Get { noun, limit } => get::run(channel, *noun, *limit, &mut printer).await,
+        Verb::Describe { noun } => describe::run(channel, noun, &mut printer).await,
+        Verb::Block(order) => orders::block(channel, order, &mut printer).await,
+        Verb::Unblock(order) => orders::unblock(channel, order, &mut printer).await,
+        Verb::Allow(order) => orders::allow(channel, order, &mut printer).await,
+        Verb::Disallow(order) => orders::disallow(channel, order, &mut printer).await,
+        Verb::Watch { initial, limit } => {
+            watch::run(channel, watch::Wanted { initial: *initial, limit: *limit }, &mut printer).await
+        }
+        Verb::Status => status::run(channel, &mut printer).await,
+        Verb::Completion { .. } => Ok(()),
+    }
+}

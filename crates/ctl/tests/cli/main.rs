@@ -1,0 +1,10 @@
+//! `sekishoctl` as people and programs use it: the binary itself, against an aggregator on loopback
+//! that says what each test wants.
+#![expect(clippy::unwrap_used, reason = "the whole crate is a test, its helpers included")]
+
+mod fake;
+mod get;
+mod orders;
+mod process;
+mod tls;
+mod watch;
