@@ -8,7 +8,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={}", root.display());
     let served =
         ["observation", "blocklist", "fleet", "operator"].map(|name| format!("sekisho/v1/{name}.proto"));
-    let kept = ["log", "checkpoint"].map(|name| format!("sekisho/log/v1/{name}.proto"));
+    let kept =
+        ["log/v1/log", "log/v1/checkpoint", "state/v1/state"].map(|name| format!("sekisho/{name}.proto"));
 
     let mut compiler = protox::Compiler::new([&root])?;
     compiler.include_imports(true).include_source_info(true).open_files(&served)?;

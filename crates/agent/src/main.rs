@@ -1,2 +1,32 @@
-//! (program)
-fn main() {}
+//! `sekisho-agent`: watches half-open handshakes and keeps the blocklist in the kernel.
+
+mod app;
+mod buffer;
+mod desk;
+mod follow;
+mod hits;
+mod journal;
+mod keeper;
+mod link;
+mod metrics;
+mod report;
+mod sensor;
+mod settings;
+
+use std::process::ExitCode;
+
+use sekisho_daemon::{config, exit, telemetry};
+
+fn main() -> ExitCode {
+    exit::report("sekisho-agent", start())
+}
+
+fn start() -> anyhow::Result<()> {
+    let settings: settings::Settings = config::load()?;
+    telemetry::start_log(&settings.log_level, settings.log_format)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(app::run(settings))
+}

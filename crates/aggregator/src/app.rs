@@ -59,7 +59,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     };
     readiness.met("start");
     tracing::info!(listen = %listener.local_addr()?, metrics = %settings.metrics_listen, "ready");
-    sekisho_daemon::shutdown::notify_ready();
+    shutdown::notify_ready();
     let served = server::serve(context, listener, tls).await;
     stop.cancel();
     // The last sender went with the server's tasks: the writer ends with a checkpoint.

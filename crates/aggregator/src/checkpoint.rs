@@ -88,7 +88,7 @@ fn take(state: &mut Checkpoint, part: pb::CheckpointPart) -> Result<(), Malforme
             }
         };
     }
-    list!(hosts, host_from);
+    list!(hosts, |host| host_from(&host));
     list!(names, name_from);
     list!(entries, entry_from);
     list!(allowlist, allowed_from);
@@ -156,7 +156,7 @@ fn host(host: &HostRecord) -> pb::CheckpointHost {
     }
 }
 
-fn host_from(host: pb::CheckpointHost) -> Result<HostRecord, Malformed> {
+fn host_from(host: &pb::CheckpointHost) -> Result<HostRecord, Malformed> {
     let zone = (!host.zone.is_empty()).then_some(&host.zone);
     Ok(HostRecord {
         id: parse("hosts.host_id", &host.host_id)?,
@@ -308,6 +308,8 @@ mod tests {
             order("198.18.1.0/24", OrderKind::Block { ttl }),
             order("198.18.1.0/24", OrderKind::Unblock { hold: ttl }),
             order("192.0.2.1", OrderKind::Allow { ttl }),
+            order("198.18.2.0/25", OrderKind::Block { ttl }),
+            order("198.18.2.0/24", OrderKind::Block { ttl }),
         ];
         for (n, host) in ["a", "b", "c", "d"].into_iter().enumerate() {
             let host: sekisho_model::HostId = host.parse().unwrap();

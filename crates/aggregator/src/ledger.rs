@@ -149,7 +149,7 @@ impl Ledger {
             }
             for record in records {
                 self.sequence = self.sequence.max(record.sequence);
-                self.apply(&entry(record)?)?;
+                self.apply(&entry(&record)?)?;
             }
         }
     }
@@ -175,7 +175,7 @@ impl Ledger {
     }
 }
 
-fn entry(record: LoggedRecord) -> Result<LogEntry, LedgerError> {
+fn entry(record: &LoggedRecord) -> Result<LogEntry, LedgerError> {
     let unreadable = |problem: String| LedgerError::Unreadable { index: record.index, problem };
     if record.format != FORMAT {
         return Err(unreadable(format!("format {}", record.format)));

@@ -268,7 +268,7 @@ mod tests {
             ("ttl: { base: 2h, max: 1h }\n", 1, "ttl.max: must be at least ttl.base"),
             ("never:\n  prefixes:\n    - 198.51.100.1/24\n", 3, "did you mean 198.51.100.0/24?"),
             ("never:\n  names: [198.51.100.1]\n", 2, "is no DNS name"),
-            ("window: [\n", 2, ""),
+            ("window: [\n", 1, ""),
         ] {
             let said = wrong(text);
             assert!(said.starts_with(&format!("{line}: ")) && said.contains(part), "{text} gives {said}");

@@ -12,7 +12,7 @@ use std::{
 use sekisho_daemon::readiness::Readiness;
 use sekisho_engine::{Event, OrderResult, Outcome};
 use sekisho_model::{
-    Input, Moment, Revision,
+    Input, Moment, Order, Revision,
     limits::{GROUP_COMMIT_BYTES, SEQUENCER_QUEUE, TICK_INTERVAL},
 };
 use tokio::{
@@ -285,10 +285,11 @@ fn tell(outcome: &Outcome) {
                 tracing::error!(%host, "too many hosts are known; the reports of this one are ignored");
             }
             Event::OrderTaken { order } => {
-                tracing::info!(operator = %order.operator, prefix = %order.prefix, kind = ?order.kind, reason = order.text, "order")
+                let Order { operator, prefix, kind, text } = order;
+                tracing::info!(%operator, %prefix, ?kind, text, "order");
             }
             Event::OrderRefused { order, refusal } => {
-                tracing::warn!(operator = %order.operator, prefix = %order.prefix, %refusal, "order refused")
+                tracing::warn!(operator = %order.operator, prefix = %order.prefix, %refusal, "order refused");
             }
             Event::PolicyRefused { error } => tracing::error!(%error, "the policy was refused"),
             Event::PolicyChanged => tracing::info!("the policy is in force"),

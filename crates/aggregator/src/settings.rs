@@ -36,6 +36,5 @@ pub struct Settings {
     #[arg(long, env = "SEKISHO_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "a doc comment here would replace the program's own help text")]
     pub tls: TlsArgs,
 }

@@ -38,15 +38,15 @@ struct Line {
 
 fn load_from<T: CommandFactory + FromArgMatches>(args: Vec<OsString>) -> Result<T, Refused> {
     let command = T::command().args_override_self(true);
-    let given = command.clone().try_get_matches_from(&args).map_err(|error| refused(&error, None))?;
+    let given = command.clone().try_get_matches_from(&args).map_err(|error| refused(error, None))?;
     let Some(path) = given.get_one::<std::path::PathBuf>("config").cloned() else {
-        return T::from_arg_matches(&given).map_err(|error| refused(&error, None));
+        return T::from_arg_matches(&given).map_err(|error| refused(error, None));
     };
     let (from_file, lines) = file_args(&command, &given, &path).map_err(Refused::Usage)?;
     let mut all = args;
     all.splice(1..1, from_file);
-    let matches = command.try_get_matches_from(all).map_err(|error| refused(&error, Some(&lines)))?;
-    T::from_arg_matches(&matches).map_err(|error| refused(&error, Some(&lines)))
+    let matches = command.try_get_matches_from(all).map_err(|error| refused(error, Some(&lines)))?;
+    T::from_arg_matches(&matches).map_err(|error| refused(error, Some(&lines)))
 }
 
 /// The flags that stand for the file's keys, and the line of each; keys that a flag or the environment
@@ -103,13 +103,13 @@ fn texts(value: &Value) -> Option<Vec<String>> {
 }
 
 /// Clap's error in one line, with the file's line where the value came from there.
-fn refused(error: &clap::Error, lines: Option<&BTreeMap<String, Line>>) -> Refused {
+fn refused(error: clap::Error, lines: Option<&BTreeMap<String, Line>>) -> Refused {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return Refused::Shown(clap::Error::raw(error.kind(), error.render()));
+        return Refused::Shown(error);
     }
     let text = error.render().to_string();
     let kept = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let line = kept.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    let line = kept.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ").replace(":;", ":");
     let line = line
         .trim_start_matches("error: ")
         .trim_end_matches("; For more information, try '--help'.")

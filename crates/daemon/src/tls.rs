@@ -71,6 +71,14 @@ impl TlsArgs {
         Ok(Some(Arc::new(config)))
     }
 
+    /// The URI SANs of this program's own certificate; none with `--insecure`.
+    ///
+    /// # Errors
+    /// As [`TlsArgs::client`].
+    pub fn own_uris(&self) -> anyhow::Result<Option<Vec<String>>> {
+        Ok(self.files()?.and_then(|files| files.chain.first().map(uris)))
+    }
+
     fn files(&self) -> anyhow::Result<Option<Files>> {
         match (&self.tls_cert, &self.tls_key, &self.tls_ca, self.insecure) {
             (None, None, None, true) => Ok(None),

@@ -26,6 +26,11 @@ pub mod pb {
     pub mod v1 {
         tonic::include_proto!("sekisho.v1");
     }
+    pub mod state {
+        pub mod v1 {
+            tonic::include_proto!("sekisho.state.v1");
+        }
+    }
     pub mod log {
         pub mod v1 {
             tonic::include_proto!("sekisho.log.v1");

@@ -14,6 +14,7 @@ fn world() -> World {
             host_id: "edge-1".into(),
             seen_time: seconds(1_700_000_000),
             retransmits: 3,
+            hit: false,
         }],
         allowlist: ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(allowance).to_vec(),
         hosts: ["edge-1", "edge-2", "edge-3"].map(host).to_vec(),

@@ -1,0 +1,84 @@
+//! The watch stream: hands what the aggregator says to the keeper, and the keeper's answers back.
+
+use std::time::Duration;
+
+use sekisho_daemon::readiness::Readiness;
+use sekisho_model::{HostId, feed::Announcement, limits::MAX_WATCH_BYTES};
+use sekisho_wire::{
+    feed,
+    pb::v1::{WatchRequest, blocklist_service_client::BlocklistServiceClient},
+};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::{desk::Desk, keeper::Verdict, link::Link};
+
+/// How long a stream may stay silent before its first message.
+const FIRST: Duration = Duration::from_secs(15);
+/// Answers that may wait to be sent.
+const ANSWERS: usize = 16;
+/// Readiness condition of the list.
+pub const CONDITION: &str = "list";
+
+/// Follows until `stop`, over any number of streams.
+pub async fn run(mut link: Link, desk: Desk, host: HostId, readiness: Readiness, stop: CancellationToken) {
+    loop {
+        let ended = tokio::select! {
+            () = stop.cancelled() => return,
+            ended = stream(&mut link, &desk, &host, &readiness) => ended,
+        };
+        let wait = link.failed();
+        tracing::warn!(
+            reason = ended.err().map(|error| format!("{error:#}")),
+            again_in_ms = wait.as_millis(),
+            "the watch stream ended; what is in force stays"
+        );
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(wait) => {}
+        }
+    }
+}
+
+/// One stream, until it ends.
+async fn stream(link: &mut Link, desk: &Desk, host: &HostId, readiness: &Readiness) -> anyhow::Result<()> {
+    let channel = link.connect().await?;
+    let (answers, requests) = mpsc::channel::<WatchRequest>(ANSWERS);
+    let start = desk.begin().await?;
+    answers.send(feed::request(&start, host.as_str())).await?;
+    let mut client = BlocklistServiceClient::new(channel).max_decoding_message_size(MAX_WATCH_BYTES);
+    let mut messages = client.watch(ReceiverStream::new(requests)).await?.into_inner();
+    let mut patience = FIRST;
+    loop {
+        let message = timeout(patience, messages.message()).await;
+        let message =
+            message.map_err(|_| anyhow::anyhow!("nothing was heard for {} s", patience.as_secs()))??;
+        let Some(message) = message else { anyhow::bail!("the aggregator closed the stream") };
+        let announcement = feed::announcement(&message)?;
+        let resumed = matches!(announcement, Announcement::Welcome { .. });
+        let (verdict, silence) = desk.hear(announcement).await?;
+        patience = silence.unwrap_or(FIRST).max(Duration::from_secs(1));
+        match verdict {
+            Verdict::Going(said) => {
+                if let Some(said) = said {
+                    answers.send(feed::request(&said, host.as_str())).await?;
+                    readiness.met(CONDITION);
+                }
+                if !resumed {
+                    link.worked();
+                }
+            }
+            Verdict::Over(said) => {
+                answers.send(feed::request(&said, host.as_str())).await?;
+                // Let it be sent: the stream closes when its last sender goes.
+                drop(answers);
+                drop(timeout(Duration::from_secs(1), messages.message()).await);
+                anyhow::bail!("a message could not be applied");
+            }
+        }
+    }
+}
