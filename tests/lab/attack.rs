@@ -81,7 +81,14 @@ pub fn probe(fleet: &Fleet, victim: IpAddr, rounds: u32, pace: Duration) -> Resu
     Ok(Flood::start(&fleet.world.internet, plan)?.0)
 }
 
-fn plan(fleet: &Fleet, victims: &[IpAddr], hosts: usize, purpose: Purpose, rounds: u32, pace: Duration) -> Plan {
+fn plan(
+    fleet: &Fleet,
+    victims: &[IpAddr],
+    hosts: usize,
+    purpose: Purpose,
+    rounds: u32,
+    pace: Duration,
+) -> Plan {
     let of = |victim: &IpAddr| -> Vec<SocketAddr> {
         fleet.world.hosts.iter().take(hosts).map(|host| host.service(*victim)).collect()
     };

@@ -72,8 +72,7 @@ fn on_interrupt() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return };
     runtime.block_on(async {
-        let (Ok(mut int), Ok(mut term)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
         else {
             return;
         };
@@ -123,7 +122,8 @@ pub fn remove_namespace(name: &str) {
 
 fn remove_directory(path: &Path) {
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-    let under = mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|at| Path::new(at).starts_with(path));
+    let under =
+        mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|at| Path::new(at).starts_with(path));
     for at in under {
         let _gone_already = unmount(at, UnmountFlags::DETACH);
     }

@@ -77,7 +77,9 @@ impl Drop for Monitor {
 
 /// The prefixes in `add element inet sekisho drop4 { 203.0.113.7 timeout 10m expires 10m, … }`.
 fn prefixes(line: &str) -> Vec<Prefix> {
-    let Some(rest) = line.strip_prefix(&format!("add element inet {} ", nft::TABLE)) else { return Vec::new() };
+    let Some(rest) = line.strip_prefix(&format!("add element inet {} ", nft::TABLE)) else {
+        return Vec::new();
+    };
     let Some((set, elements)) = rest.split_once(' ') else { return Vec::new() };
     if !nft::is_block_set(set) {
         return Vec::new();

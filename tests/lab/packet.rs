@@ -8,6 +8,8 @@ const HOP_LIMIT: u8 = 58;
 /// Maximum segment size 1460, as most clients send it.
 const OPTIONS: [u8; 4] = [2, 4, 0x05, 0xb4];
 const TCP_LENGTH: u16 = 24;
+/// The same in 32-bit words, in the upper half of its byte.
+const DATA_OFFSET: u8 = 6 << 4;
 
 /// A SYN from `from` to `to` with this sequence number; none if the families differ.
 pub fn syn(from: SocketAddr, to: SocketAddr, sequence: u32) -> Option<Vec<u8>> {
@@ -16,7 +18,7 @@ pub fn syn(from: SocketAddr, to: SocketAddr, sequence: u32) -> Option<Vec<u8>> {
     tcp.extend(to.port().to_be_bytes());
     tcp.extend(sequence.to_be_bytes());
     tcp.extend([0; 4]);
-    tcp.extend([(TCP_LENGTH / 4) as u8 * 16, SYN]);
+    tcp.extend([DATA_OFFSET, SYN]);
     tcp.extend(64_240_u16.to_be_bytes());
     tcp.extend([0; 4]);
     tcp.extend(OPTIONS);
@@ -70,11 +72,11 @@ fn pseudo_v6(from: Ipv6Addr, to: Ipv6Addr) -> Vec<u8> {
 /// The internet checksum (RFC 1071) over parts of even length.
 fn checksum(parts: &[&[u8]]) -> u16 {
     let words = parts.iter().flat_map(|part| part.chunks_exact(2));
-    let mut sum: u32 = words.map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
+    let words = words.map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+    !words.fold(0, |sum: u16, word| {
+        let (sum, carry) = sum.overflowing_add(word);
+        sum + u16::from(carry)
+    })
 }
 
 #[cfg(test)]

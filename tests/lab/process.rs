@@ -101,9 +101,8 @@ impl Program {
     /// It ended, or was not ready in time: with the end of its log.
     pub fn ready(&mut self, deadline: Duration, mut look: impl FnMut() -> Result<bool>) -> Result<()> {
         let name = self.name.clone();
-        let ready = wait::until_true(deadline, &format!("{name} is ready"), || {
-            Ok(!self.is_running()? || look()?)
-        });
+        let ready =
+            wait::until_true(deadline, &format!("{name} is ready"), || Ok(!self.is_running()? || look()?));
         if let Err(error) = ready {
             bail!("{error:#}\n{}", self.log_end());
         }

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use sekisho_model::{Batch, HostId, Observation, Totals, Unit};
 use sekisho_wire::{
     observation::encode,
     pb::v1::{
@@ -10,7 +11,6 @@ use sekisho_wire::{
         observation_service_client::ObservationServiceClient, report_request::Kind,
     },
 };
-use sekisho_model::{Batch, HostId, Observation, Totals, Unit};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
