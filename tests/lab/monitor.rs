@@ -49,11 +49,11 @@ impl Monitor {
         });
         // It listens a little after it starts: elements of a table of our own tell when.
         namespace.nft("add table inet labmark")?;
-        namespace.nft("add set inet labmark mark { type mark; }")?;
+        namespace.nft("add set inet labmark moments { type mark; }")?;
         let mut number = 0;
         wait::until(Duration::from_secs(5), "nft monitor speaks", || {
             number += 1;
-            namespace.nft(&format!("add element inet labmark mark {{ {number} }}"))?;
+            namespace.nft(&format!("add element inet labmark moments {{ {number} }}"))?;
             Ok(lock(&started).then_some(()))
         })?;
         namespace.nft("delete table inet labmark")?;

@@ -6,13 +6,15 @@
 //! never answers them, since a RST would end the half-open handshakes that all is about.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use anyhow::Result;
 
-use crate::{namespace::Namespace, server::Server};
+use crate::{namespace::Namespace, server::Server, wait};
 
 /// The port that every host serves.
 pub const SERVICE_PORT: u16 = 80;
@@ -26,6 +28,9 @@ pub const VICTIMS_V6: &str = "2001:db8:bad::/48";
 pub const VICTIM_MACHINE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 99);
 /// An honest client's machine.
 pub const CLIENT_MACHINE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
+
+/// Longest that the links may take.
+const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 
 static WORLDS: AtomicU32 = AtomicU32::new(1);
 
@@ -91,7 +96,21 @@ impl World {
             Ok(Host { name, namespace, v4, v6, server })
         });
         let hosts = hosts.collect::<Result<_>>()?;
-        Ok(Self { hosts, aggregator, client, victim, internet })
+        let world = Self { hosts, aggregator, client, victim, internet };
+        world.settle()?;
+        Ok(world)
+    }
+
+    /// Waits until the links carry packets, which takes the kernel up to two seconds.
+    fn settle(&self) -> Result<()> {
+        let hosts = self.hosts.iter().flat_map(|host| [IpAddr::V4(host.v4), IpAddr::V6(host.v6)]);
+        for address in hosts.chain([IpAddr::V4(AGGREGATOR), IpAddr::V4(VICTIM_MACHINE)]) {
+            let to = SocketAddr::new(address, SERVICE_PORT);
+            wait::until_true(SETTLED_WITHIN, &format!("{address} is in reach"), || {
+                Ok(self.client.run(|| in_reach(to))?)
+            })?;
+        }
+        Ok(())
     }
 
     /// The host called `name`.
@@ -104,10 +123,18 @@ impl World {
     }
 }
 
+/// Whether somebody answers at `to`: also a refusal is an answer.
+fn in_reach(to: SocketAddr) -> bool {
+    match TcpStream::connect_timeout(&to, Duration::from_millis(300)) {
+        Ok(_) => true,
+        Err(error) => error.kind() == ErrorKind::ConnectionRefused,
+    }
+}
+
 /// The bridge, the routes and what vanishes.
 fn lay_internet(internet: &Namespace) -> Result<()> {
-    internet.ip("link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0")?;
     quiet(internet)?;
+    internet.ip("link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0")?;
     internet.sysctl("net/ipv4/ip_forward", "1")?;
     internet.sysctl("net/ipv6/conf/all/forwarding", "1")?;
     internet.sysctl("net/ipv4/conf/all/send_redirects", "0")?;
@@ -131,9 +158,9 @@ fn lay_internet(internet: &Namespace) -> Result<()> {
 /// Joins `leaf` to the bridge by a pair of veth devices, and gives it its addresses and routes.
 fn join(internet: &Namespace, leaf: &Namespace, name: &str, v4: &str, v6: &str) -> Result<()> {
     let (to, from) = (leaf.name(), internet.name());
+    quiet(leaf)?;
     crate::command::run("ip", &format!("-n {from} link add v-{name} type veth peer name eth0 netns {to}"))?;
     internet.ip(&format!("link set v-{name} master br0 up"))?;
-    quiet(leaf)?;
     leaf.ip(&format!("address add {v4} dev eth0"))?;
     leaf.ip(&format!("-6 address add {v6} dev eth0 nodad"))?;
     leaf.ip("link set eth0 up")?;
@@ -144,11 +171,17 @@ fn join(internet: &Namespace, leaf: &Namespace, name: &str, v4: &str, v6: &str) 
     Ok(())
 }
 
-/// No reverse path filter (spoofed sources come in), no waiting for duplicate addresses.
+/// No reverse path filter (spoofed sources come in), no redirects (all goes through the router, which
+/// counts), no waiting for duplicate addresses.
 fn quiet(namespace: &Namespace) -> Result<()> {
     for key in ["all/rp_filter", "default/rp_filter"] {
         namespace.sysctl(&format!("net/ipv4/conf/{key}"), "0")?;
     }
-    namespace.sysctl("net/ipv6/conf/all/accept_dad", "0")?;
-    namespace.sysctl("net/ipv6/conf/default/accept_dad", "0")
+    for key in ["ipv4/conf/all", "ipv4/conf/default", "ipv6/conf/all", "ipv6/conf/default"] {
+        namespace.sysctl(&format!("net/{key}/accept_redirects"), "0")?;
+    }
+    for device in ["all", "default"] {
+        namespace.sysctl(&format!("net/ipv6/conf/{device}/accept_dad"), "0")?;
+    }
+    Ok(())
 }
