@@ -11,12 +11,16 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use sekisho_model::Prefix;
 
-use crate::{leftovers::lock, namespace::Namespace, nft, wait};
+use crate::{
+    leftovers::lock,
+    namespace::Namespace,
+    nft::{self, Span},
+    wait,
+};
 
 /// One new element, and when.
-type Seen = Arc<Mutex<Vec<(Instant, Prefix)>>>;
+type Seen = Arc<Mutex<Vec<(Instant, Span)>>>;
 
 /// Watches the block sets of one host. Dropping it ends the watching.
 pub struct Monitor {
@@ -44,7 +48,7 @@ impl Monitor {
                 if line.contains(" labmark ") {
                     *lock(&flag) = true;
                 }
-                lock(&kept).extend(prefixes(&line).into_iter().map(|prefix| (now, prefix)));
+                lock(&kept).extend(spans(&line).into_iter().map(|span| (now, span)));
             }
         });
         // It listens a little after it starts: elements of a table of our own tell when.
@@ -63,7 +67,7 @@ impl Monitor {
     /// When a block that covers `address` first came into force, since the watching began.
     pub fn blocked_at(&self, address: IpAddr) -> Option<Instant> {
         let seen = lock(&self.seen);
-        seen.iter().find(|(_, prefix)| prefix.contains(address)).map(|(at, _)| *at)
+        seen.iter().find(|(_, span)| span.contains(address)).map(|(at, _)| *at)
     }
 }
 
@@ -75,8 +79,8 @@ impl Drop for Monitor {
     }
 }
 
-/// The prefixes in `add element inet sekisho drop4 { 203.0.113.7 timeout 10m expires 10m, … }`.
-fn prefixes(line: &str) -> Vec<Prefix> {
+/// The addresses in `add element inet sekisho drop4 { 203.0.113.7 timeout 10m expires 10m, … }`.
+fn spans(line: &str) -> Vec<Span> {
     let Some(rest) = line.strip_prefix(&format!("add element inet {} ", nft::TABLE)) else {
         return Vec::new();
     };
@@ -95,10 +99,10 @@ mod tests {
     #[test]
     fn notifications_are_read() {
         let line = "add element inet sekisho drop6 { 2001:db8:1::/64 timeout 10m expires 10m }";
-        assert_eq!(prefixes(line), ["2001:db8:1::/64".parse().unwrap()]);
+        assert_eq!(spans(line), ["2001:db8:1::/64".parse().unwrap()]);
         let two = "add element inet sekisho drop4 { 203.0.113.7 timeout 1m, 203.0.113.8 timeout 1m }";
-        assert_eq!(prefixes(two).len(), 2);
-        assert!(prefixes("add element inet sekisho allow4 { 203.0.113.7 }").is_empty());
-        assert!(prefixes("add element inet other drop4 { 203.0.113.7 }").is_empty());
+        assert_eq!(spans(two).len(), 2);
+        assert!(spans("add element inet sekisho allow4 { 203.0.113.7 }").is_empty());
+        assert!(spans("add element inet other drop4 { 203.0.113.7 }").is_empty());
     }
 }

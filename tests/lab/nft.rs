@@ -1,9 +1,9 @@
 //! What is in force in a host's kernel, read by the real `nft`: an independent witness of our netlink.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, str::FromStr, time::Duration};
 
 use anyhow::{Context, Result};
-use sekisho_model::Prefix;
+use sekisho_model::{Prefix, prefix::PrefixError};
 use serde_json::Value;
 
 use crate::namespace::Namespace;
@@ -11,13 +11,40 @@ use crate::namespace::Namespace;
 /// The table of the agent.
 pub const TABLE: &str = "sekisho";
 
+/// Addresses from `first` to `last`: the kernel keeps overlapping prefixes as ranges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first address.
+    pub first: IpAddr,
+    /// The last address.
+    pub last: IpAddr,
+}
+
+impl Span {
+    /// Whether `address` is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.first.is_ipv4() == address.is_ipv4() && (self.first..=self.last).contains(&address)
+    }
+}
+
+impl FromStr for Span {
+    type Err = PrefixError;
+
+    /// Reads an address, a prefix, or `first-last`, as `nft` prints them.
+    fn from_str(text: &str) -> Result<Self, PrefixError> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let (first, last): (Prefix, Prefix) = (first.parse()?, last.parse()?);
+        Ok(Self { first: first.address(), last: last.last() })
+    }
+}
+
 /// One element of a set of the agent's table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Element {
     /// The set that it is in.
     pub set: String,
-    /// What it says.
-    pub prefix: Prefix,
+    /// What it covers.
+    pub span: Span,
     /// How long it lives; none would be a broken promise.
     pub timeout: Option<Duration>,
 }
@@ -55,7 +82,7 @@ pub fn blocks(namespace: &Namespace) -> Result<Vec<Element>> {
 /// # Errors
 /// `nft` failed.
 pub fn is_blocked(namespace: &Namespace, address: IpAddr) -> Result<bool> {
-    Ok(blocks(namespace)?.iter().any(|element| element.prefix.contains(address)))
+    Ok(blocks(namespace)?.iter().any(|element| element.span.contains(address)))
 }
 
 /// The elements of every static set: those that packets fill (recently hit) are left out.
@@ -88,16 +115,19 @@ fn parse(text: &str) -> Result<Vec<Element>> {
             let inner = element.get("elem").unwrap_or(element);
             let value = inner.get("val").unwrap_or(inner);
             let timeout = inner["timeout"].as_u64().map(Duration::from_secs);
-            let prefix = prefix(value).with_context(|| format!("unreadable element {value}"))?;
-            found.push(Element { set: name.to_owned(), prefix, timeout });
+            let span = span(value).with_context(|| format!("unreadable element {value}"))?;
+            found.push(Element { set: name.to_owned(), span, timeout });
         }
     }
     Ok(found)
 }
 
-fn prefix(value: &Value) -> Option<Prefix> {
+fn span(value: &Value) -> Option<Span> {
     if let Some(text) = value.as_str() {
         return text.parse().ok();
+    }
+    if let Some(range) = value.get("range") {
+        return format!("{}-{}", range[0].as_str()?, range[1].as_str()?).parse().ok();
     }
     let inner = value.get("prefix")?;
     format!("{}/{}", inner["addr"].as_str()?, inner["len"].as_u64()?).parse().ok()
@@ -117,7 +147,11 @@ mod tests {
         let found = parse(text).unwrap();
         assert_eq!(found.len(), 3);
         assert_eq!(found[0].timeout, Some(Duration::from_secs(600)));
-        assert_eq!(found[1].prefix.to_string(), "2001:db8::/64");
+        assert_eq!(found[1].span, "2001:db8::/64".parse().unwrap());
+        assert!(found[1].span.contains("2001:db8::9".parse().unwrap()));
+        assert!(!found[1].span.contains("2001:db8:0:1::".parse().unwrap()));
+        let range: Span = "203.0.113.4-203.0.113.6".parse().unwrap();
+        assert!(range.contains("203.0.113.5".parse().unwrap()));
         assert_eq!(found[2].timeout, None);
         assert!(is_block_set("drop4") && !is_block_set("allow4") && !is_block_set("hit6"));
     }

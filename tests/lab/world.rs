@@ -107,7 +107,7 @@ impl World {
         for address in hosts.chain([IpAddr::V4(AGGREGATOR), IpAddr::V4(VICTIM_MACHINE)]) {
             let to = SocketAddr::new(address, SERVICE_PORT);
             wait::until_true(SETTLED_WITHIN, &format!("{address} is in reach"), || {
-                Ok(self.client.run(|| in_reach(to))?)
+                self.client.run(|| in_reach(to))
             })?;
         }
         Ok(())
