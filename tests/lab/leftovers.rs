@@ -41,6 +41,7 @@ pub fn prepare() -> Result<()> {
         geteuid().is_root(),
         "the laboratory makes network namespaces and raw sockets: run it as root (sudo -E make …)"
     );
+    ensure!(!interrupted(), "interrupted");
     START.call_once(|| {
         sweep(|pid| !Path::new(&format!("/proc/{pid}")).exists());
         thread::spawn(on_interrupt);
@@ -83,6 +84,9 @@ fn on_interrupt() {
     });
     INTERRUPTED.store(true, Ordering::Relaxed);
     let own = process::id();
+    sweep(|pid| pid == own);
+    // What another thread was making at that very moment.
+    thread::sleep(Duration::from_millis(100));
     sweep(|pid| pid == own);
     process::exit(130);
 }
