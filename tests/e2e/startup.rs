@@ -63,9 +63,9 @@ fn wrong_flags_are_refused() {
             }
             refused(fleet, &bare, &["--tls-cert", "--insecure"])?;
         }
-        let mut listen = fleet.aggregator_command(&fleet.path("data"))?;
-        listen.args(["--metrics-listen", "nowhere"]);
-        refusal(fleet, &listen)?;
+        let mut listen = process::command("sekisho-aggregator")?;
+        listen.args(["--insecure", "--listen", "nowhere", "--data-dir"]).arg(fleet.path("data"));
+        refused(fleet, &listen, &["--listen", "nowhere"])?;
         let state = fleet.path("state");
         let mode = ["--mode", "attack"];
         let mut agent = process::command("sekisho-agent")?;
@@ -82,15 +82,13 @@ fn wrong_policies_are_refused_with_file_line_and_remedy() {
             ("window: 5m\nno_such_key: 1\n", &[":2", "no_such_key"][..]),
             ("window: 5m\nquorum: { drop: 0 }\n", &[":2", "quorum.drop", "1 to 64"]),
             ("window: 2h\n", &[":1", "window", "1h"]),
-            ("quorum: { drop: 3, suppress: 2 }\n", &[":1", "suppress", "not supported yet"]),
+            ("quorum: { drop: 3, suppress: 2 }\n", &[":1", "not supported yet"]),
             ("window: [\n", &["policy.yaml"]),
         ] {
             policy_refused(fleet, text, told)?;
         }
-        let mut missing = fleet.aggregator_command(&fleet.path("data"))?;
-        missing.args(["--policy"]).arg(fleet.path("no-policy.yaml"));
-        refusal(fleet, &missing)?;
-        Ok(())
+        let missing = fleet.second_aggregator(&fleet.path("no-policy.yaml"))?;
+        refused(fleet, &missing, &["no-policy.yaml"])
     });
 }
 
@@ -98,7 +96,8 @@ fn policy_refused(fleet: &Fleet, text: &str, told: &[&str]) -> Result<()> {
     fs::write(fleet.path("policy.yaml"), text)?;
     let mut all = vec!["policy.yaml"];
     all.extend(told);
-    refused(fleet, &fleet.aggregator_command(&fleet.path("data"))?, &all).with_context(|| text.to_owned())
+    refused(fleet, &fleet.second_aggregator(&fleet.path("policy.yaml"))?, &all)
+        .with_context(|| text.to_owned())
 }
 
 #[test]
@@ -125,7 +124,7 @@ fn wrong_configurations_are_refused_with_file_line_and_remedy() {
 #[test]
 fn a_data_directory_in_use_is_refused() {
     with_fleet(&hosts(1), |fleet| {
-        let (code, line) = refusal(fleet, &fleet.aggregator_command(&fleet.path("data"))?)?;
+        let (code, line) = refusal(fleet, &fleet.second_aggregator(&fleet.path("policy.yaml"))?)?;
         ensure!(code.is_some_and(|code| code != 124), "it neither runs nor ends: {line}");
         let data = fleet.path("data").to_string_lossy().into_owned();
         ensure!(line.contains(&data) && line.contains("in use"), "{line}");
@@ -170,7 +169,7 @@ fn a_corrupt_log_is_not_opened() {
     fleet.start_aggregator().unwrap();
     fleet.take_aggregator().unwrap().stop().unwrap();
     damage(&fleet.path("data")).unwrap();
-    let (_, line) = refusal(&fleet, &fleet.aggregator_command(&fleet.path("data")).unwrap()).unwrap();
+    let (_, line) = refusal(&fleet, &fleet.second_aggregator(&fleet.path("policy.yaml")).unwrap()).unwrap();
     assert!(line.contains(&*fleet.path("data").to_string_lossy()), "{line}");
 }
 

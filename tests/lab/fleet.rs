@@ -5,6 +5,7 @@ use std::{
     fs,
     net::IpAddr,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -126,12 +127,13 @@ impl Fleet {
         Ok(http::get(&self.world.aggregator, AGGREGATOR_METRICS, "/readyz")?.status == 200)
     }
 
-    /// The aggregator's command, to start it otherwise than usual.
+    /// A second aggregator on the same data, which must refuse to start where that is in use or damaged,
+    /// or where the policy is wrong.
     ///
     /// # Errors
     /// It is not built.
-    pub fn aggregator_command(&self, data: &Path) -> Result<std::process::Command> {
-        programs::aggregator(data, &self.path("policy.yaml"), &self.server)
+    pub fn second_aggregator(&self, policy: &Path) -> Result<Command> {
+        programs::aggregator_aside(&self.path("data"), policy, &self.server)
     }
 
     /// Starts the agent of a host, without waiting.

@@ -46,14 +46,32 @@ pub fn url() -> String {
     format!("https://{AGGREGATOR}:{PORT}")
 }
 
-/// `sekisho-aggregator`.
+/// `sekisho-aggregator`, where every agent looks for it.
 ///
 /// # Errors
 /// It is not built.
 pub fn aggregator(data: &Path, policy: &Path, tls: &Files) -> Result<Command> {
+    aggregator_at((AGGREGATOR, PORT).into(), AGGREGATOR_METRICS, data, policy, tls)
+}
+
+/// `sekisho-aggregator` on ports of its own on the loopback, for one that must refuse to start.
+///
+/// # Errors
+/// It is not built.
+pub fn aggregator_aside(data: &Path, policy: &Path, tls: &Files) -> Result<Command> {
+    aggregator_at(loopback(7450), loopback(7451), data, policy, tls)
+}
+
+fn aggregator_at(
+    listen: SocketAddr,
+    metrics: SocketAddr,
+    data: &Path,
+    policy: &Path,
+    tls: &Files,
+) -> Result<Command> {
     let mut command = process::command("sekisho-aggregator")?;
-    command.arg("--listen").arg(format!("{AGGREGATOR}:{PORT}"));
-    command.arg("--metrics-listen").arg(AGGREGATOR_METRICS.to_string());
+    command.arg("--listen").arg(listen.to_string());
+    command.arg("--metrics-listen").arg(metrics.to_string());
     command.arg("--data-dir").arg(data).arg("--policy").arg(policy);
     with_tls(&mut command, tls);
     Ok(command)
