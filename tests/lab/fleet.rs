@@ -164,7 +164,11 @@ impl Fleet {
         let expected = self.agents.len();
         wait::until_true(READY_WITHIN, "every agent reports and follows", || {
             let hosts = self.hosts()?;
-            Ok(hosts.iter().filter(|host| host.connected && host.watching).count() == expected)
+            Ok(hosts
+                .iter()
+                .filter(|host| host.connected && (host.watching || host.mode == "observe"))
+                .count()
+                == expected)
         })
     }
 

@@ -1,17 +1,20 @@
 //! gRPC from inside a namespace: the generated clients over a channel with a certificate of the run.
 
-use std::{fs, time::Duration};
+use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use sekisho_daemon::{client, tls::TlsArgs};
 use sekisho_wire::pb::v1::{
     Entry, GetStatusRequest, GetStatusResponse, Host, ListEntriesRequest, ListHostsRequest,
     blocklist_service_client::BlocklistServiceClient, fleet_service_client::FleetServiceClient,
 };
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::Channel;
 
 use crate::{certs::Files, namespace::Namespace, programs};
-
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs `work` on a runtime of its own whose sockets are in `namespace`.
 ///
@@ -24,24 +27,34 @@ pub fn block_on<T: Send>(namespace: &Namespace, work: impl AsyncFnOnce() -> Resu
     })?
 }
 
-/// How to reach the aggregator with these files; without a certificate if `identity` is false.
-///
-/// # Errors
-/// The files are unreadable.
-pub fn endpoint(files: &Files, identity: bool) -> Result<Endpoint> {
-    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(fs::read(&files.ca)?));
-    if identity {
-        tls = tls.identity(Identity::from_pem(fs::read(&files.cert)?, fs::read(&files.key)?));
-    }
-    Ok(Endpoint::from_shared(programs::url())?.tls_config(tls)?.connect_timeout(TIMEOUT))
-}
-
 /// A channel to the aggregator with these files.
 ///
 /// # Errors
 /// Nobody listens, or it refuses.
 pub async fn channel(files: &Files) -> Result<Channel> {
-    endpoint(files, true)?.connect().await.context("cannot connect to the aggregator")
+    let tls = TlsArgs {
+        tls_cert: Some(files.cert.clone()),
+        tls_key: Some(files.key.clone()),
+        tls_ca: Some(files.ca.clone()),
+        insecure: false,
+    };
+    client::connect(&programs::url().parse()?, tls.client()?).await
+}
+
+/// A channel of somebody who knows the authority in these files, and shows no certificate.
+///
+/// # Errors
+/// Nobody listens, or it refuses.
+pub async fn nameless_channel(files: &Files) -> Result<Channel> {
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_file_iter(&files.ca)? {
+        roots.add(root?)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    client::connect(&programs::url().parse()?, Some(Arc::new(config))).await
 }
 
 /// Every entry, page by page.

@@ -174,11 +174,6 @@ impl Keeper {
         Counts { members: self.mirror.len() as u64, ..self.counts }
     }
 
-    /// What is in force.
-    pub fn applied(&self) -> Option<(Position, Digest)> {
-        self.follower.applied()
-    }
-
     /// Takes our table, and all blocks with it, out of the kernel.
     ///
     /// # Errors

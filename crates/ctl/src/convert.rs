@@ -40,6 +40,7 @@ impl From<pb::Witness> for Witness {
             host_id: witness.host_id,
             seen_time: stamp(witness.seen_time),
             retransmits: witness.retransmits,
+            hit: witness.hit,
         }
     }
 }

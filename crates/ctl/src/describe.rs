@@ -44,7 +44,8 @@ impl Show for EntryDetail {
         let entry = self.entry.as_ref().map(|entry| pairs(entry_pairs(entry, now))).unwrap_or_default();
         let rows = self.witnesses.iter().map(|witness| {
             let seen = witness.seen_time.as_ref();
-            vec![witness.host_id.clone(), ago(seen, now), witness.retransmits.to_string()]
+            let saw = if witness.hit { "hit".to_owned() } else { witness.retransmits.to_string() };
+            vec![witness.host_id.clone(), ago(seen, now), saw]
         });
         format!("{entry}\n{}", columns(&["HOST", "SEEN", "RETRANSMITS"], rows))
     }

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::CommandFactory;
 use sekisho_daemon::config;
 
 use crate::{
@@ -16,7 +16,6 @@ use crate::{
 
 /// Reads the command line and does what it says; what came of it is on standard output.
 pub(crate) fn run() -> Result<(), Failure> {
-    show_help();
     let args: Args = config::load()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     if let Verb::Completion { shell } = args.verb {
@@ -28,15 +27,6 @@ pub(crate) fn run() -> Result<(), Failure> {
         runtime.block_on(dispatch(&args, &mut out))?;
     }
     Ok(out.flush()?)
-}
-
-/// Shows help or the version, if that is asked for, as clap lays it out, and ends the process with 0.
-fn show_help() {
-    if let Err(error) = Args::try_parse()
-        && matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
-    {
-        error.exit();
-    }
 }
 
 async fn dispatch(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {

@@ -91,6 +91,7 @@ pub(crate) struct Witness {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seen_time: Option<Stamp>,
     pub(crate) retransmits: i32,
+    pub(crate) hit: bool,
 }
 
 /// One prefix on the allowlist.
