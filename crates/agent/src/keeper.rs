@@ -89,14 +89,14 @@ impl Keeper {
         table::check()?;
         let mut nft = Nft::open()?;
         nft.usable()?;
-        if let Some(owner) = nft.owner()? {
-            return Err(KernelError::Owned(owner).into());
-        }
         let found = table::inspect()?;
         match &found {
             Found::Absent => table::install()?,
             Found::Ours => {}
             Found::Foreign { what } => return Err(KernelError::Foreign(what.clone()).into()),
+        }
+        if let Some(owner) = nft.owner()? {
+            return Err(KernelError::Owned(owner).into());
         }
         let removal = nft.probe_removal()?;
         let Remembered { mirror, applied, clock_ahead } = remembered;
