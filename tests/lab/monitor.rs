@@ -51,16 +51,13 @@ impl Monitor {
                 lock(&kept).extend(spans(&line).into_iter().map(|span| (now, span)));
             }
         });
-        // It listens a little after it starts: elements of a table of our own tell when.
-        namespace.nft("add table inet labmark")?;
-        namespace.nft("add set inet labmark moments { type mark; }")?;
-        let mut number = 0;
-        wait::until(Duration::from_secs(5), "nft monitor speaks", || {
-            number += 1;
-            namespace.nft(&format!("add element inet labmark moments {{ {number} }}"))?;
+        // It listens a little after it starts: elements of a table of our own tell when. The table is made
+        // anew each time, since the monitor only tells of sets that it saw being made, or found at its start.
+        wait::until(Duration::from_secs(20), "nft monitor speaks", || {
+            namespace.nft("add table inet labmark; add set inet labmark moments { type mark; }; add element inet labmark moments { 1 }")?;
+            namespace.nft("delete table inet labmark")?;
             Ok(lock(&started).then_some(()))
         })?;
-        namespace.nft("delete table inet labmark")?;
         Ok(Self { child, seen })
     }
 

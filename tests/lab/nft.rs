@@ -85,6 +85,11 @@ pub fn is_blocked(namespace: &Namespace, address: IpAddr) -> Result<bool> {
     Ok(blocks(namespace)?.iter().any(|element| element.span.contains(address)))
 }
 
+/// Whether `set` holds `address`, by a look-up.
+pub fn holds(namespace: &Namespace, set: &str, address: IpAddr) -> bool {
+    namespace.nft(&format!("get element inet {TABLE} {set} {{ {address} }}")).is_ok()
+}
+
 /// The elements of every static set: those that packets fill (recently hit) are left out.
 ///
 /// # Errors
@@ -114,7 +119,8 @@ fn parse(text: &str) -> Result<Vec<Element>> {
         for element in set["elem"].as_array().into_iter().flatten() {
             let inner = element.get("elem").unwrap_or(element);
             let value = inner.get("val").unwrap_or(inner);
-            let timeout = inner["timeout"].as_u64().map(Duration::from_secs);
+            // An element that packets put there has its set's timeout; what is left of it is shown.
+            let timeout = inner["timeout"].as_u64().or(inner["expires"].as_u64()).map(Duration::from_secs);
             let span = span(value).with_context(|| format!("unreadable element {value}"))?;
             found.push(Element { set: name.to_owned(), span, timeout });
         }

@@ -171,9 +171,14 @@ fn join(internet: &Namespace, leaf: &Namespace, name: &str, v4: &str, v6: &str) 
     Ok(())
 }
 
+/// Where connections of the laboratory's own machines come from: below the ports of probes, so that no
+/// answer to one is taken for an answer to a probe.
+const OWN_PORTS: &str = "32768 49999";
+
 /// No reverse path filter (spoofed sources come in), no redirects (all goes through the router, which
 /// counts), no waiting for duplicate addresses.
 fn quiet(namespace: &Namespace) -> Result<()> {
+    namespace.sysctl("net/ipv4/ip_local_port_range", OWN_PORTS)?;
     for key in ["all/rp_filter", "default/rp_filter"] {
         namespace.sysctl(&format!("net/ipv4/conf/{key}"), "0")?;
     }

@@ -141,6 +141,9 @@ impl Keeper {
         };
         match effect {
             Effect::None => Verdict::Going(None),
+            Effect::Confirm { position, digest } => {
+                Verdict::Going(Some(self.follower.put_in_force(position, digest)))
+            }
             Effect::Apply { changes, position, digest } => {
                 let done = self.put_in_force(&changes, None);
                 self.counts.deltas += u64::from(done.is_ok());

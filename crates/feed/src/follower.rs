@@ -40,7 +40,14 @@ pub enum Effect {
         /// The digest of them.
         digest: Digest,
     },
-    /// Everything up to here is in force already: remember it.
+    /// What is in force is what it should be: say so, since the aggregator may not know it.
+    Confirm {
+        /// What is in force.
+        position: Position,
+        /// The digest of it.
+        digest: Digest,
+    },
+    /// Everything up to here is in force already: remember it, and say so.
     Advance {
         /// Where that leads.
         position: Position,
@@ -238,7 +245,7 @@ impl Follower {
                     && at.revision <= position.revision =>
             {
                 match (mine == digest, at == position) {
-                    (true, true) => Ok(Effect::None),
+                    (true, true) => Ok(Effect::Confirm { position, digest }),
                     (true, false) => Ok(Effect::Advance { position }),
                     (false, _) => Err(Rejection::DigestMismatch { at: position }),
                 }

@@ -92,7 +92,7 @@ impl Client {
         let members = &self.members;
         let effect = self.follower.handle(message, Moment::EPOCH, |key| members.get(key).copied())?;
         match effect {
-            Effect::None => {}
+            Effect::None | Effect::Confirm { .. } => {}
             Effect::Advance { position } => {
                 let digest = Digest::of(self.members.values());
                 self.follower.put_in_force(position, digest);

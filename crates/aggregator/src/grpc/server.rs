@@ -47,8 +47,13 @@ pub async fn serve(
     health.set_serving::<BlocklistServiceServer<Blocklist>>().await;
     tokio::spawn(report_health(health, context.clone()));
     let descriptors = || {
-        let builder = Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
-        builder.register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // Both versions are named in both, so that either lists all services that there are.
+        Builder::configure()
+            .include_reflection_service(false)
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
     };
     let stop = context.stop.clone();
     let incoming = listener::accept(listener, tls, stop.clone());

@@ -149,13 +149,19 @@ impl Subscriber {
     async fn run(&mut self, applied: Applied) -> Result<(), Status> {
         let shared = self.context.shared.clone();
         let mut head = shared.head();
-        let (position, start) = {
+        let (position, digest, start) = {
             let publisher = shared.publisher();
-            (publisher.position(), publisher.start(applied))
+            (publisher.position(), publisher.digest(), publisher.start(applied))
         };
         self.send(feed::welcome(now(), position)).await?;
         match start {
-            Start::Resume(revision) => self.cursor = revision,
+            Start::Resume(revision) => {
+                self.cursor = revision;
+                if revision == position.revision {
+                    // Nothing else may come for long: let the subscriber know that it is up to date.
+                    self.send(feed::bookmark(position, digest)).await?;
+                }
+            }
             Start::Snapshot => self.snapshot().await?,
             Start::Behind => {
                 let text = "this aggregator stands behind you; wait a little or ask another one";
