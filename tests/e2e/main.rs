@@ -32,6 +32,8 @@ mod outage;
 #[cfg(test)]
 mod raw;
 #[cfg(test)]
+mod slow;
+#[cfg(test)]
 mod startup;
 #[cfg(test)]
 mod support;

@@ -8,7 +8,7 @@ use sekisho_lab::{Attack, wait};
 use crate::support::{BLOCKED_WITHIN, hosts, ip, silent, with_fleet};
 
 /// Long enough for several attempts to reconnect.
-const AWAY: Duration = Duration::from_secs(20);
+const AWAY: Duration = Duration::from_secs(60);
 /// The longest wait between two attempts is 15 s.
 const BACK_WITHIN: Duration = Duration::from_secs(45);
 

@@ -13,7 +13,7 @@ use sekisho_model::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::keeper::{Counts, Keeper, Verdict};
+use crate::keeper::{Counts, Keeper, KeeperError, Verdict};
 
 /// Questions that may wait: one of the feed, one of the hits, one of the end.
 const WAITING: usize = 4;
@@ -21,7 +21,7 @@ const WAITING: usize = 4;
 enum Question {
     Begin(oneshot::Sender<Response>),
     Hear(Box<Announcement>, oneshot::Sender<(Verdict, Option<Duration>)>),
-    Hits(oneshot::Sender<Result<(Vec<Hit>, u64), KernelError>>),
+    Hits(oneshot::Sender<Result<(Vec<Hit>, u64), KeeperError>>),
     Flush(oneshot::Sender<Result<(), KernelError>>),
 }
 
@@ -75,7 +75,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`Closed`]; the inner error is the kernel's.
-    pub async fn hits(&self) -> Result<Result<(Vec<Hit>, u64), KernelError>, Closed> {
+    pub async fn hits(&self) -> Result<Result<(Vec<Hit>, u64), KeeperError>, Closed> {
         self.ask(Question::Hits).await
     }
 

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use sekisho_daemon::readiness::Readiness;
-use sekisho_model::{HostId, feed::Announcement, limits::MAX_WATCH_BYTES};
+use sekisho_model::{
+    HostId, Revision,
+    feed::{Announcement, RefusalReason, Response},
+    limits::MAX_WATCH_BYTES,
+};
 use sekisho_wire::{
     feed,
-    pb::v1::{WatchRequest, blocklist_service_client::BlocklistServiceClient},
+    pb::v1::{WatchRequest, WatchResponse, blocklist_service_client::BlocklistServiceClient},
 };
 use tokio::{
     sync::mpsc,
@@ -14,6 +18,7 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
 
 use crate::{desk::Desk, keeper::Verdict, link::Link};
 
@@ -58,7 +63,15 @@ async fn stream(link: &mut Link, desk: &Desk, host: &HostId, readiness: &Readine
         let message =
             message.map_err(|_| anyhow::anyhow!("nothing was heard for {} s", patience.as_secs()))??;
         let Some(message) = message else { anyhow::bail!("the aggregator closed the stream") };
-        let announcement = feed::announcement(&message)?;
+        let announcement = match feed::announcement(&message) {
+            Ok(announcement) => announcement,
+            Err(malformed) => {
+                let (reason, message) = (RefusalReason::Undecodable, malformed.to_string());
+                let refused = Response::Refused { revision: Revision::default(), reason, message };
+                answers.send(feed::request(&refused, host.as_str())).await?;
+                return end(answers, messages, "a message could not be decoded").await;
+            }
+        };
         let resumed = matches!(announcement, Announcement::Welcome { .. });
         let (verdict, silence) = desk.hear(announcement).await?;
         patience = silence.unwrap_or(FIRST).max(Duration::from_secs(1));
@@ -74,11 +87,20 @@ async fn stream(link: &mut Link, desk: &Desk, host: &HostId, readiness: &Readine
             }
             Verdict::Over(said) => {
                 answers.send(feed::request(&said, host.as_str())).await?;
-                // Let it be sent: the stream closes when its last sender goes.
-                drop(answers);
-                drop(timeout(Duration::from_secs(1), messages.message()).await);
-                anyhow::bail!("a message could not be applied");
+                return end(answers, messages, "a message could not be applied").await;
             }
         }
     }
+}
+
+/// Ends the stream from our side, so that the last answer still goes out before the connection does.
+async fn end(
+    answers: mpsc::Sender<WatchRequest>,
+    mut messages: Streaming<WatchResponse>,
+    why: &'static str,
+) -> anyhow::Result<()> {
+    drop(answers);
+    let drained = async { while let Ok(Some(_)) = messages.message().await {} };
+    drop(timeout(Duration::from_secs(1), drained).await);
+    anyhow::bail!(why)
 }

@@ -3,8 +3,9 @@
 //! lives on a thread of its own, since the kernel works inside each call.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use sekisho_feed::{Effect, Follower};
@@ -71,8 +72,7 @@ pub struct Keeper {
     nft: Nft,
     removal: Removal,
     hits: HitReader,
-    /// Milliseconds that the aggregator's clock is ahead of ours.
-    clock_ahead: i64,
+    clock: Clock,
     /// Whether the kernel may hold more than the mirror says: until the first snapshot after a start
     /// without a journal.
     unknown: bool,
@@ -108,7 +108,7 @@ impl Keeper {
             nft,
             removal,
             hits: HitReader::default(),
-            clock_ahead,
+            clock: Clock::set(Moment::from_millis(wall().as_millis().saturating_add(clock_ahead))),
             counts: Counts::default(),
         };
         keeper.adopt(&found)?;
@@ -122,16 +122,16 @@ impl Keeper {
 
     /// How long the stream may stay silent from now on.
     pub fn patience(&self) -> Option<Duration> {
-        self.follower.poll_timeout().map(|until| until.since(now()))
+        self.follower.poll_timeout().map(|until| until.since(self.clock.now()))
     }
 
     /// Judges a message, and puts in force what it asks for.
     pub fn handle(&mut self, message: Announcement) -> Verdict {
         if let Announcement::Welcome { now: theirs, .. } = &message {
-            self.clock_ahead = theirs.as_millis().saturating_sub(now().as_millis());
+            self.clock = Clock::set(*theirs);
         }
         let mirror = &self.mirror;
-        let effect = match self.follower.handle(message, now(), |key: &Key| mirror.get(key)) {
+        let effect = match self.follower.handle(message, self.clock.now(), |key: &Key| mirror.get(key)) {
             Ok(effect) => effect,
             Err(rejection) => {
                 self.counts.refusals += 1;
@@ -167,8 +167,15 @@ impl Keeper {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn read_hits(&mut self) -> Result<(Vec<Hit>, u64), KernelError> {
-        let hits = self.hits.read(self.nft.hits()?);
+    pub fn read_hits(&mut self) -> Result<(Vec<Hit>, u64), KeeperError> {
+        let hits = match self.nft.hits() {
+            Err(KernelError::Missing) => {
+                self.repair(&[])?;
+                self.nft.hits()?
+            }
+            read => read?,
+        };
+        let hits = self.hits.read(hits);
         Ok((hits, self.nft.dropped_packets()?))
     }
 
@@ -188,7 +195,7 @@ impl Keeper {
     /// Brings the kernel to where the journal stands. Only additions: what the kernel holds beyond it was
     /// put there after the last step was written, and must not be let go before the feed has said so.
     fn adopt(&mut self, found: &Found) -> Result<(), KeeperError> {
-        let now = self.their_now();
+        let now = self.clock.now();
         let missing = match found {
             Found::Absent => self.mirror.fill(now),
             _ if self.confirmed(now)? => Transaction::default(),
@@ -243,7 +250,7 @@ impl Keeper {
     /// Commits `changes` as one transaction; with `against`, the kernel's whole content is brought to
     /// exactly those members instead, since it is not known what it holds.
     fn put_in_force(&mut self, changes: &[Change], against: Option<&[Member]>) -> Result<(), KeeperError> {
-        let now = self.their_now();
+        let now = self.clock.now();
         let transaction = match against {
             None => self.mirror.plan(changes, now)?,
             Some(members) => {
@@ -264,7 +271,7 @@ impl Keeper {
     /// Our table is gone: somebody flushed it. Makes it again with all that belongs in it.
     fn repair(&mut self, changes: &[Change]) -> Result<(), KeeperError> {
         tracing::error!("table inet sekisho was taken away by another program; putting it back");
-        let now = self.their_now();
+        let now = self.clock.now();
         let mut wanted = self.mirror.clone();
         self.mirror.plan(changes, now)?;
         wanted.apply(changes);
@@ -290,9 +297,9 @@ impl Keeper {
         }
         self.mirror.apply(changes);
         let written = if whole {
-            self.journal.begin_anew(to, self.clock_ahead, &self.mirror)
+            self.journal.begin_anew(to, self.clock.ahead(), &self.mirror)
         } else {
-            self.journal.step(changes, to, self.clock_ahead, &self.mirror)
+            self.journal.step(changes, to, self.clock.ahead(), &self.mirror)
         };
         if let Err(error) = written {
             // The kernel is right; only a restart would have more to catch up with.
@@ -301,24 +308,64 @@ impl Keeper {
         tracing::debug!(position = %to.0, changes = changes.len(), "in force");
         Verdict::Going(Some(self.follower.put_in_force(to.0, to.1)))
     }
+}
 
-    /// Now, by the aggregator's clock.
-    fn their_now(&self) -> Moment {
-        Moment::from_millis(now().as_millis().saturating_add(self.clock_ahead))
+/// The aggregator's clock: as it said last, and on from there by our steady one. A step of this host's wall
+/// clock changes no expiry.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    theirs: Moment,
+    at: Instant,
+}
+
+impl Clock {
+    fn set(theirs: Moment) -> Self {
+        Self { theirs, at: Instant::now() }
+    }
+
+    fn now(self) -> Moment {
+        self.theirs + self.at.elapsed()
+    }
+
+    /// Milliseconds that it is ahead of our wall clock: for a restart, which has no steady clock.
+    fn ahead(self) -> i64 {
+        self.now().as_millis().saturating_sub(wall().as_millis())
     }
 }
 
 /// Only what `transaction` adds anew, not what it removes or replaces.
 fn additions(transaction: &Transaction) -> Result<Transaction, sekisho_ruleset::RulesetError> {
-    let removed: Vec<_> = transaction.ops().iter().filter(|op| matches!(op, Op::Remove { .. })).collect();
-    let fresh = |op: &&Op| {
-        matches!(op, Op::Add { .. })
-            && !removed.iter().any(|gone| gone.set() == op.set() && gone.range().overlaps(&op.range()))
+    // What a set holds is disjoint, so that only the last range that begins before the end can overlap.
+    let mut removed: BTreeMap<SetName, BTreeMap<IpAddr, IpAddr>> = BTreeMap::new();
+    for op in transaction.ops() {
+        if let Op::Remove { set, range } = op {
+            removed.entry(*set).or_default().insert(range.first(), range.last());
+        }
+    }
+    let replaces = |op: &Op| {
+        let before = removed.get(&op.set()).and_then(|ranges| ranges.range(..=op.range().last()).next_back());
+        before.is_some_and(|(_, last)| *last >= op.range().first())
     };
+    let fresh = |op: &&Op| matches!(op, Op::Add { .. }) && !replaces(op);
     Transaction::new(transaction.ops().iter().filter(fresh).copied().collect())
 }
 
-fn now() -> Moment {
+fn wall() -> Moment {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Moment::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adoption_only_adds() {
+        let text = "remove element dropnet4 203.0.113.0/24\nremove element drop4 198.51.100.9\n\
+                    add element dropnet4 203.0.113.0/25 timeout 60s\nadd element dropnet4 203.0.114.0/24 timeout 60s\n\
+                    add element drop4 198.51.100.9 timeout 60s\nadd element drop4 198.51.100.10 timeout 60s\n";
+        let left = additions(&text.parse().unwrap()).unwrap();
+        let names: Vec<String> = left.ops().iter().map(|op| op.range().to_string()).collect();
+        assert_eq!(names, ["203.0.114.0/24", "198.51.100.10"]);
+    }
 }

@@ -53,7 +53,7 @@ impl Link {
 }
 
 fn limit(failures: u32) -> Duration {
-    let doubled = RECONNECT_BASE.saturating_mul(1 << failures.min(16));
+    let doubled = RECONNECT_BASE.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(RECONNECT_MAX)
 }
 
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_limit_and_are_spread() {
-        assert_eq!(limit(1), RECONNECT_BASE * 2);
+        assert_eq!((limit(1), limit(2)), (RECONNECT_BASE, RECONNECT_BASE * 2));
         assert_eq!(limit(100), RECONNECT_MAX);
         let spread: Vec<f64> = (0..200).map(|_| random()).collect();
         assert!(spread.iter().all(|value| (0.0..=1.0).contains(value)));

@@ -43,7 +43,7 @@ pub fn register(meter: &Meter, sensor: &Arc<SensorCounts>, buffer: &Arc<Buffer>,
     counter(meter, "sekisho.kernel.repairs", "Times that our table was put back", kept(|c| c.repairs));
     gauge(meter, "sekisho.kernel.members", "Members of the list in the kernel", kept(|c| c.members));
     let dropped = read(|s| &s.dropped);
-    gauge(meter, "sekisho.kernel.dropped_packets", "Packets dropped since the table was made", dropped);
+    counter(meter, "sekisho.kernel.dropped_packets", "Packets dropped since the table was made", dropped);
 }
 
 fn counter(

@@ -10,7 +10,7 @@ use crate::{roster::Roster, shared::Shared};
 type Read = fn(&Counters) -> u64;
 
 /// Counters of the engine: name, what it counts, where it stands.
-const COUNTERS: [(&str, &str, Read); 14] = [
+const COUNTERS: [(&str, &str, Read); 22] = [
     ("sekisho.batches", "Batches taken from agents", |c| c.batches),
     ("sekisho.batches.duplicate", "Batches ignored: taken before", |c| c.duplicate_batches),
     ("sekisho.observations", "Observations taken as evidence", |c| c.observations),
@@ -23,6 +23,20 @@ const COUNTERS: [(&str, &str, Read); 14] = [
     ("sekisho.entries.expired", "Entries that ended by themselves", |c| c.expired),
     ("sekisho.entries.withheld.never", "Quorums that listed nothing: never listed", |c| c.withheld_never),
     ("sekisho.entries.withheld.limit", "Quorums that listed nothing: the list is full", |c| c.withheld_limit),
+    ("sekisho.hosts.refused", "Batches and joins ignored: too many hosts are known", |c| c.refused_hosts),
+    ("sekisho.hits.ignored", "Hits ignored: too old, or of a unit that no quorum has listed", |c| {
+        c.ignored_hits
+    }),
+    ("sekisho.entries.removed", "Entries that came off for another cause than their end", |c| c.removed),
+    ("sekisho.entries.withheld.allowed", "Quorums that listed nothing: allowlisted", |c| c.withheld_allowed),
+    ("sekisho.entries.withheld.held", "Quorums that listed nothing: held off since unblocked", |c| {
+        c.withheld_held
+    }),
+    ("sekisho.entries.withheld.covered", "Quorums that listed nothing: an ordered entry is there", |c| {
+        c.withheld_covered
+    }),
+    ("sekisho.policies.refused", "Policies refused", |c| c.refused_policies),
+    ("sekisho.names.unknown", "Addresses ignored: the policy does not have their name", |c| c.unknown_names),
     ("sekisho.orders", "Orders carried out", |c| c.orders),
     ("sekisho.orders.refused", "Orders refused", |c| c.refused_orders),
 ];

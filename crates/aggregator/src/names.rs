@@ -4,7 +4,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use hickory_resolver::{Resolver, TokioResolver};
-use sekisho_model::{Input, limits::MAX_HOST_ADDRESSES};
+use sekisho_model::{Input, limits::MAX_NAME_ADDRESSES};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
@@ -50,7 +50,7 @@ async fn follow_one(resolver: &TokioResolver, name: &str, sequencer: &mpsc::Send
     loop {
         let again = match resolver.lookup_ip(format!("{name}.")).await {
             Ok(answer) => {
-                let mut addresses: Vec<IpAddr> = answer.iter().take(MAX_HOST_ADDRESSES).collect();
+                let mut addresses: Vec<IpAddr> = answer.iter().take(MAX_NAME_ADDRESSES).collect();
                 addresses.sort_unstable();
                 addresses.dedup();
                 if known.as_ref() != Some(&addresses) {

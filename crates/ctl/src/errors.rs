@@ -150,8 +150,8 @@ mod tests {
         let denied = Reason::NotPermitted.status("agents give no orders");
         assert!(describe(&denied).contains("(NOT_PERMITTED); give --tls-cert"));
         assert!(describe(&denied).contains("/operator/<name>"));
-        let full = Reason::Overloaded.status("too much is waiting");
-        assert_eq!(describe(&full), "too much is waiting (OVERLOADED); try again in 1 s");
+        let full = Reason::LimitReached.status("too much is waiting");
+        assert_eq!(describe(&full), "too much is waiting (LIMIT_REACHED); try again in 1 s");
         assert!(describe(&Status::unavailable("gone")).starts_with("gone (Unavailable); is the aggregator"));
         assert!(describe(&Status::unimplemented("")).contains("another version"));
     }

@@ -10,7 +10,7 @@ use std::{
 use sekisho_daemon::shutdown;
 use sekisho_model::{
     Position,
-    limits::{BOOKMARK_INTERVAL, RECONNECT_BASE, RECONNECT_MAX},
+    limits::{BOOKMARK_INTERVAL, MAX_WATCH_BYTES, RECONNECT_BASE, RECONNECT_MAX},
 };
 use sekisho_wire::{
     feed,
@@ -105,7 +105,11 @@ impl Watch {
         let start = feed::request(&self.follower.start(), "");
         // The stream stays open from this side: nothing is in force here that could be acknowledged.
         let requests = tokio_stream::once(start).chain(tokio_stream::pending());
-        Ok(BlocklistServiceClient::new(channel).watch(requests).await?.into_inner())
+        Ok(BlocklistServiceClient::new(channel)
+            .max_decoding_message_size(MAX_WATCH_BYTES)
+            .watch(requests)
+            .await?
+            .into_inner())
     }
 
     /// A refusal ends the program; so does everything before the first snapshot, since then nobody

@@ -68,7 +68,7 @@ fn file_args(
         let number = line_of(key.span().start);
         let name = key.into_inner();
         let arg = command.get_arguments().find(|arg| arg.get_id() == name.as_str());
-        let known = arg.and_then(|arg| arg.get_long()).filter(|_| name != "config");
+        let known = arg.filter(|arg| is_key(arg)).and_then(|arg| arg.get_long());
         let Some(flag) = known else {
             return Err(format!("{file}:{number}: unknown key \"{name}\"; allowed are {}", keys(command)));
         };
@@ -85,11 +85,14 @@ fn file_args(
 }
 
 fn keys(command: &Command) -> String {
-    let takes = |arg: &&clap::Arg| {
-        !matches!(arg.get_action(), ArgAction::Help | ArgAction::Version) && arg.get_id() != "config"
-    };
-    let ids: Vec<_> = command.get_arguments().filter(takes).map(|arg| arg.get_id().as_str()).collect();
+    let ids: Vec<_> =
+        command.get_arguments().filter(|arg| is_key(arg)).map(|arg| arg.get_id().as_str()).collect();
     ids.join(", ")
+}
+
+/// Whether a file may set it: what takes no value is for one start only.
+fn is_key(arg: &clap::Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append) && arg.get_id() != "config"
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {

@@ -62,8 +62,8 @@ pub const RING_DELTAS: usize = 4_096;
 pub const RING_BYTES: usize = 64 << 20;
 /// Deltas that the store keeps behind the ring; an older position gets a snapshot.
 pub const STORED_DELTAS: u64 = 1_000_000;
-/// Members in one chunk of a snapshot: about 64 KiB of IPv4 addresses, 500 KiB at the very most.
-pub const SNAPSHOT_MEMBERS: usize = 16_384;
+/// Members in one chunk of a snapshot: about 256 KiB of IPv4 addresses.
+pub const SNAPSHOT_MEMBERS: usize = 65_536;
 /// Largest message that a subscriber takes, in bytes: one revision may touch every entry, and is never
 /// split.
 pub const MAX_WATCH_BYTES: usize = 128 << 20;

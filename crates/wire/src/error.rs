@@ -39,8 +39,6 @@ pub enum Reason {
     HostMismatch,
     /// The log takes nothing at the moment.
     LogUnavailable,
-    /// The aggregator has more waiting than it takes.
-    Overloaded,
     /// The aggregator stands behind the subscriber.
     Behind,
     /// The aggregator is stopping.
@@ -65,7 +63,6 @@ impl Reason {
             Self::NotPermitted => "NOT_PERMITTED",
             Self::HostMismatch => "HOST_MISMATCH",
             Self::LogUnavailable => "LOG_UNAVAILABLE",
-            Self::Overloaded => "OVERLOADED",
             Self::Behind => "BEHIND",
             Self::Stopping => "STOPPING",
         }
@@ -83,7 +80,7 @@ impl Reason {
             | Self::NeverListed => Code::InvalidArgument,
             Self::Allowlisted | Self::AlreadyCovered => Code::FailedPrecondition,
             Self::NotFound => Code::NotFound,
-            Self::LimitReached | Self::Overloaded => Code::ResourceExhausted,
+            Self::LimitReached => Code::ResourceExhausted,
             Self::NotPermitted | Self::HostMismatch => Code::PermissionDenied,
             Self::LogUnavailable | Self::Behind | Self::Stopping => Code::Unavailable,
         }

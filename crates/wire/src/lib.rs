@@ -20,6 +20,7 @@ pub use error::{Malformed, Reason};
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
     clippy::large_enum_variant,
+    clippy::too_many_lines,
     reason = "generated code; the comments are in proto/"
 )]
 pub mod pb {

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use prost::Message;
 use sekisho_feed::{Start, Step};
 use sekisho_model::{
-    HostId, Member, Position, Revision,
+    Digest, HostId, Member, Position, Revision,
     feed::Response as Said,
     limits::{BOOKMARK_INTERVAL, MAX_MESSAGE_BYTES, SNAPSHOT_MEMBERS},
 };
@@ -64,7 +64,7 @@ pub async fn serve(
     }
 }
 
-type Applied = Option<(Position, sekisho_model::Digest)>;
+type Applied = Option<(Position, Digest)>;
 
 /// Hears where the subscriber stands, and which host it is; operators are none.
 async fn greet(
@@ -108,6 +108,25 @@ impl Watching {
         Self { context: context.clone(), host }
     }
 
+    /// The host has this in force. Where the head can judge it and it is not what it should be, that shows.
+    fn applied(&self, position: Position, digest: Digest) {
+        let (head, right) = {
+            let publisher = self.context.shared.publisher();
+            (publisher.position(), publisher.digest())
+        };
+        let wrong = position == head && digest != right;
+        if wrong {
+            tracing::error!(host = %self.host, %position, "a host has another list in force than it says; restart its agent");
+        }
+        self.update(|presence| {
+            presence.applied = Some((position, now()));
+            presence.refusal.clear();
+            if wrong {
+                presence.refusal = format!("{}: its list differs from the aggregator's", position.revision);
+            }
+        });
+    }
+
     fn update(&self, change: impl FnOnce(&mut Presence)) {
         self.context.roster.update(&self.host, change);
     }
@@ -125,10 +144,7 @@ async fn listen(host: Option<&Watching>, mut incoming: Streaming<WatchRequest>) 
         let said = feed::said(&message)?;
         let Some(host) = host else { continue };
         match said {
-            Said::Applied { position, .. } => host.update(|presence| {
-                presence.applied = Some((position, now()));
-                presence.refusal.clear();
-            }),
+            Said::Applied { position, digest } => host.applied(position, digest),
             Said::Refused { revision, reason, message } => {
                 tracing::warn!(host = %host.host, %revision, ?reason, message, "a host refused a revision");
                 host.update(|presence| presence.refusal = format!("{revision}: {message}"));
