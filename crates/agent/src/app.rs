@@ -11,7 +11,10 @@ use anyhow::Context;
 use sekisho_daemon::{
     client, exit::usage, http, readiness::Readiness, shutdown, telemetry::Metrics, tls::TlsArgs,
 };
-use sekisho_model::{HostId, limits::HITS_INTERVAL};
+use sekisho_model::{
+    HostId,
+    limits::{GUARD_INTERVAL, HITS_INTERVAL},
+};
 use sekisho_wire::identity::{Caller, caller};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -29,6 +32,9 @@ use crate::{
     settings::{Mode, Settings},
 };
 
+/// Readiness condition of the kernel's table.
+const TABLE: &str = "table";
+
 /// Runs until a signal.
 ///
 /// # Errors
@@ -42,6 +48,14 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let urls =
         settings.aggregator.iter().map(|url| client::url(url, tls.is_some())).collect::<Result<_, _>>()?;
     let link = Link::new(urls, tls);
+    let state_dir = match settings.mode {
+        Mode::Observe => None,
+        Mode::Enforce => Some(
+            settings
+                .state_dir
+                .ok_or_else(|| usage("--mode enforce remembers what is in force: give --state-dir DIR"))?,
+        ),
+    };
     if settings.tls.insecure {
         tracing::warn!(
             "--insecure: plaintext, and any host may claim this one's name; for laboratories only"
@@ -49,10 +63,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     let stop = shutdown::on_signal().context("signals cannot be handled")?;
     let (readiness, telemetry) = (Readiness::default(), Metrics::new("sekisho-agent")?);
-    let desk = match settings.mode {
-        Mode::Observe => None,
-        Mode::Enforce => Some(open_desk(settings.state_dir.as_deref())?),
-    };
+    let metrics_at =
+        http::serve(settings.metrics_listen, telemetry.clone(), readiness.clone(), stop.clone()).await?;
+    let desk = state_dir.as_deref().map(open_desk).transpose()?;
     let (buffer, counts) = (Arc::new(Buffer::default()), Arc::new(SensorCounts::default()));
     metrics::register(&telemetry.meter(), &counts, &buffer, desk.as_ref());
     let sensor = sensor::start(buffer.clone(), counts.clone(), readiness.clone(), stop.clone())?;
@@ -60,9 +73,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     if let Some(desk) = &desk {
         readiness.unmet(follow::CONDITION, "nothing was heard of the list yet");
         tasks.spawn(follow::run(link.clone(), desk.clone(), host.clone(), readiness.clone(), stop.clone()));
+        tasks.spawn(guard(desk.clone(), readiness.clone(), stop.clone()));
         tasks.spawn(read_hits(desk.clone(), counts, stop.clone()));
     }
-    let metrics_at = http::serve(settings.metrics_listen, telemetry, readiness, stop.clone()).await?;
     let identity = Identity { host, zone: settings.zone, session: session(), mode: settings.mode.as_str() };
     tracing::info!(host = %identity.host, mode = identity.mode, metrics = %metrics_at, "started");
     tasks.spawn(report::run(link, identity, buffer, stop.clone()));
@@ -95,9 +108,7 @@ fn host(given: Option<&HostId>, tls: &TlsArgs) -> anyhow::Result<HostId> {
     }
 }
 
-fn open_desk(state_dir: Option<&Path>) -> anyhow::Result<Desk> {
-    let dir =
-        state_dir.ok_or_else(|| usage("--mode enforce remembers what is in force: give --state-dir DIR"))?;
+fn open_desk(dir: &Path) -> anyhow::Result<Desk> {
     let (journal, remembered) = Journal::open(dir)?;
     Ok(Desk::open(Keeper::start(journal, remembered)?)?)
 }
@@ -105,6 +116,29 @@ fn open_desk(state_dir: Option<&Path>) -> anyhow::Result<Desk> {
 /// A random number, not 0.
 fn session() -> u64 {
     RandomState::new().hash_one(std::process::id()).max(1)
+}
+
+/// Looks often whether another program has changed the firewall, so that our table is back within a second.
+async fn guard(desk: Desk, readiness: Readiness, stop: CancellationToken) {
+    let mut ticks = interval(GUARD_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        match desk.check().await {
+            Ok(Ok(())) => readiness.met(TABLE),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "table inet sekisho cannot be put right");
+                readiness.unmet(TABLE, error.to_string());
+            }
+            Err(closed) => {
+                tracing::error!(%closed, "the firewall is not watched any more");
+                return;
+            }
+        }
+    }
 }
 
 /// Reads the kernel's hits now and then, for the sensor's next report.

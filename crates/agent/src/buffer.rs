@@ -15,6 +15,9 @@ use sekisho_model::{
 };
 use tokio::sync::Notify;
 
+/// Observations, and hits, in one batch.
+const HALF: usize = MAX_BATCH_ROWS / 2;
+
 /// What was seen at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
@@ -75,7 +78,7 @@ struct Batch {
 
 impl Batch {
     fn bytes(&self) -> usize {
-        size_of::<Self>() + 16 * (self.rows.observations.len() + self.rows.hits.len())
+        size_of::<Self>() + size_of_val(&self.rows.observations[..]) + size_of_val(&self.rows.hits[..])
     }
 }
 
@@ -91,20 +94,23 @@ impl Buffer {
     }
 
     /// Adds what was seen at `seen`, in batches of at most [`MAX_BATCH_ROWS`].
-    pub fn push(&self, seen: Instant, mut rows: Rows) {
+    pub fn push(&self, seen: Instant, rows: &Rows) {
         let mut state = self.lock();
+        let (mut observations, mut hits) = (rows.observations.chunks(HALF), rows.hits.chunks(HALF));
+        let mut part = (observations.next(), hits.next());
         loop {
-            let more = rows.observations.split_off(rows.observations.len().min(MAX_BATCH_ROWS / 2));
-            let more_hits = rows.hits.split_off(rows.hits.len().min(MAX_BATCH_ROWS / 2));
-            let done = more.is_empty() && more_hits.is_empty();
-            let totals = rows.totals;
+            let rows = Rows {
+                observations: part.0.unwrap_or_default().to_vec(),
+                hits: part.1.unwrap_or_default().to_vec(),
+                totals: rows.totals,
+            };
             let batch = Batch { seen, rows };
             state.bytes += batch.bytes();
             state.waiting.push_back(batch);
-            if done {
+            part = (observations.next(), hits.next());
+            if part == (None, None) {
                 break;
             }
-            rows = Rows { observations: more, hits: more_hits, totals };
         }
         while state.bytes > self.max_bytes
             && let Some(oldest) = state.waiting.pop_front()
@@ -247,7 +253,7 @@ mod tests {
     #[test]
     fn what_is_not_acknowledged_is_sent_again_under_its_number() {
         let buffer = Buffer::default();
-        (0..4).for_each(|n| buffer.push(Instant::now(), rows(n)));
+        (0..4).for_each(|n| buffer.push(Instant::now(), &rows(n)));
         assert_eq!([next(&buffer), next(&buffer), next(&buffer)], [Some((1, 0)), Some((2, 1)), Some((3, 2))]);
         buffer.acknowledge(1);
         buffer.rewind();
@@ -260,7 +266,7 @@ mod tests {
     #[test]
     fn only_so_many_are_in_flight() {
         let buffer = Buffer::default();
-        (0..100).for_each(|n| buffer.push(Instant::now(), rows(n)));
+        (0..100).for_each(|n| buffer.push(Instant::now(), &rows(n)));
         assert_eq!(std::iter::from_fn(|| next(&buffer)).count(), STREAM_BATCHES_IN_FLIGHT);
         buffer.acknowledge(3);
         assert_eq!(std::iter::from_fn(|| next(&buffer)).count(), 3);
@@ -270,7 +276,7 @@ mod tests {
     fn the_oldest_that_wait_go_first_and_are_counted() {
         let one = Batch { seen: Instant::now(), rows: rows(0) }.bytes();
         let buffer = Buffer::with_limit(3 * one);
-        (0..5).for_each(|n| buffer.push(Instant::now(), rows(n)));
+        (0..5).for_each(|n| buffer.push(Instant::now(), &rows(n)));
         assert_eq!(buffer.lost(), Lost { overflowed: 2, ..Lost::default() });
         assert_eq!(next(&buffer), Some((1, 2)));
     }
@@ -279,8 +285,8 @@ mod tests {
     fn what_is_too_old_to_count_is_not_sent() {
         let Some(long_ago) = Instant::now().checked_sub(MAX_OBSERVATION_AGE) else { return };
         let buffer = Buffer::default();
-        buffer.push(long_ago, rows(0));
-        buffer.push(Instant::now(), rows(1));
+        buffer.push(long_ago, &rows(0));
+        buffer.push(Instant::now(), &rows(1));
         assert_eq!(next(&buffer), Some((1, 1)));
         assert_eq!(buffer.lost().expired, 1);
     }
@@ -288,7 +294,7 @@ mod tests {
     #[test]
     fn a_refused_batch_goes_and_the_others_follow_without_a_gap() {
         let buffer = Buffer::default();
-        (0..4).for_each(|n| buffer.push(Instant::now(), rows(n)));
+        (0..4).for_each(|n| buffer.push(Instant::now(), &rows(n)));
         while next(&buffer).is_some() {}
         buffer.refuse(2);
         assert_eq!([next(&buffer), next(&buffer), next(&buffer)], [Some((5, 0)), Some((6, 2)), Some((7, 3))]);
@@ -300,7 +306,7 @@ mod tests {
         let buffer = Buffer::default();
         let observations =
             (0..12_000).map(|n| Observation { unit: Unit::V4(n), sockets: 1, retransmits: 1 }).collect();
-        buffer.push(Instant::now(), Rows { observations, ..Rows::default() });
+        buffer.push(Instant::now(), &Rows { observations, ..Rows::default() });
         assert_eq!(buffer.len(), 3);
     }
 
@@ -314,7 +320,7 @@ mod tests {
             let (mut pushed, mut acknowledged, mut last) = (0u64, 0u64, None);
             for step in steps {
                 match step {
-                    0 | 1 => { buffer.push(Instant::now(), rows(0)); pushed += 1; }
+                    0 | 1 => { buffer.push(Instant::now(), &rows(0)); pushed += 1; }
                     2 => if let Some((sequence, _)) = next(&buffer) {
                         prop_assert!(last.is_none_or(|last| sequence == last + 1));
                         last = Some(sequence);

@@ -22,6 +22,7 @@ enum Question {
     Begin(oneshot::Sender<Response>),
     Hear(Box<Announcement>, oneshot::Sender<(Verdict, Option<Duration>)>),
     Hits(oneshot::Sender<Result<(Vec<Hit>, u64), KeeperError>>),
+    Check(oneshot::Sender<Result<(), KeeperError>>),
     Flush(oneshot::Sender<Result<(), KernelError>>),
 }
 
@@ -79,6 +80,14 @@ impl Desk {
         self.ask(Question::Hits).await
     }
 
+    /// Has what another program has changed put right.
+    ///
+    /// # Errors
+    /// [`Closed`]; the inner error is what could not be put right.
+    pub async fn check(&self) -> Result<Result<(), KeeperError>, Closed> {
+        self.ask(Question::Check).await
+    }
+
     /// Takes all blocks out of the kernel.
     ///
     /// # Errors
@@ -108,6 +117,7 @@ fn answer(keeper: &mut Keeper, question: Question) {
             drop(reply.send((verdict, keeper.patience())));
         }
         Question::Hits(reply) => drop(reply.send(keeper.read_hits())),
+        Question::Check(reply) => drop(reply.send(keeper.check())),
         Question::Flush(reply) => drop(reply.send(keeper.flush())),
     }
 }

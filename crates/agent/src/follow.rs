@@ -26,6 +26,8 @@ use crate::{desk::Desk, keeper::Verdict, link::Link};
 const FIRST: Duration = Duration::from_secs(15);
 /// Answers that may wait to be sent.
 const ANSWERS: usize = 16;
+/// Readiness condition of the journal.
+const JOURNAL: &str = "journal";
 /// Readiness condition of the list.
 pub const CONDITION: &str = "list";
 
@@ -80,16 +82,27 @@ async fn stream(link: &mut Link, desk: &Desk, host: &HostId, readiness: &Readine
                 if let Some(said) = said {
                     answers.send(feed::request(&said, host.as_str())).await?;
                     readiness.met(CONDITION);
+                    told(desk, readiness);
                 }
                 if !resumed {
                     link.worked();
                 }
             }
             Verdict::Over(said) => {
+                readiness.unmet(CONDITION, "the last revision could not be put in force; the log says why");
                 answers.send(feed::request(&said, host.as_str())).await?;
                 return end(answers, messages, "a message could not be applied").await;
             }
         }
+    }
+}
+
+/// Says whether what is in force could be written down: a restart would have much to catch up with.
+fn told(desk: &Desk, readiness: &Readiness) {
+    if desk.counts().unwritten {
+        readiness.unmet(JOURNAL, "what is in force cannot be written to the state directory");
+    } else {
+        readiness.met(JOURNAL);
     }
 }
 

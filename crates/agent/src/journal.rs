@@ -13,7 +13,7 @@ use std::{
 
 use prost::Message;
 use rustix::fs::{FlockOperation, flock};
-use sekisho_model::{Change, Digest, Member, Position};
+use sekisho_model::{Change, Digest, Member, Moment, Position};
 use sekisho_ruleset::Mirror;
 use sekisho_wire::{packed, pb::state::v1::Step, readable};
 
@@ -35,12 +35,12 @@ pub enum JournalError {
     #[error("{} is in use by another agent; stop that one, or give this one a --state-dir of its own", .0.display())]
     InUse(PathBuf),
     /// The disk or the file system.
-    #[error("the state directory {} cannot be used ({source}); make it writable, or give another --state-dir", path.display())]
+    #[error("the state directory {} cannot be used ({error}); make it writable, or give another --state-dir", path.display())]
     Io {
         /// The directory.
         path: PathBuf,
         /// The system's words.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -51,8 +51,17 @@ pub struct Remembered {
     pub mirror: Mirror,
     /// Where it stood; none when nothing is remembered.
     pub applied: Option<(Position, Digest)>,
-    /// How far the aggregator's clock was ahead, in milliseconds.
-    pub clock_ahead: i64,
+    /// What the aggregator's clock showed.
+    pub clock: ClockMark,
+}
+
+/// The aggregator's clock at one moment, so that a restart, which has no steady clock, can go on with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockMark {
+    /// How far it was ahead of this host's wall clock, in milliseconds.
+    pub ahead: i64,
+    /// What it showed.
+    pub showed: Moment,
 }
 
 /// The journal of one agent, for writing.
@@ -62,6 +71,8 @@ pub struct Journal {
     file: File,
     bytes: u64,
     whole_bytes: u64,
+    /// Whether a step could not be written, so that the next must be the whole list.
+    lags: bool,
     _lock: File,
 }
 
@@ -71,7 +82,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]. A damaged journal is none: what is whole of it counts.
     pub fn open(dir: &Path) -> Result<(Self, Remembered), JournalError> {
-        let failed = |source| JournalError::Io { path: dir.into(), source };
+        let failed = |error| JournalError::Io { path: dir.into(), error };
         fs::create_dir_all(dir).map_err(failed)?;
         let lock = OpenOptions::new().create(true).append(true).open(dir.join(LOCK)).map_err(failed)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -91,7 +102,8 @@ impl Journal {
             );
             file.set_len(whole as u64).map_err(failed)?;
         }
-        let journal = Self { dir: dir.into(), file, bytes: whole as u64, whole_bytes: 0, _lock: lock };
+        let journal =
+            Self { dir: dir.into(), file, bytes: whole as u64, whole_bytes: 0, lags: false, _lock: lock };
         Ok((journal, remembered))
     }
 
@@ -103,14 +115,18 @@ impl Journal {
         &mut self,
         changes: &[Change],
         applied: (Position, Digest),
-        clock_ahead: i64,
+        clock: ClockMark,
         mirror: &Mirror,
     ) -> Result<(), JournalError> {
-        if self.bytes > 2 * self.whole_bytes + SLACK {
-            return self.begin_anew(applied, clock_ahead, mirror);
+        if self.lags || self.bytes > 2 * self.whole_bytes + SLACK {
+            return self.begin_anew(applied, clock, mirror);
         }
-        let record = record(&step(applied, clock_ahead, false, packed::encode(changes)));
-        self.file.write_all(&record).map_err(|source| self.failed(source))?;
+        let record = record(&step(applied, clock, false, packed::encode(changes)));
+        if let Err(error) = self.file.write_all(&record) {
+            // A part of the record may be there, and a step is missing: only the whole list helps now.
+            self.lags = true;
+            return Err(self.failed(error));
+        }
         self.bytes += record.len() as u64;
         Ok(())
     }
@@ -122,11 +138,11 @@ impl Journal {
     pub fn begin_anew(
         &mut self,
         applied: (Position, Digest),
-        clock_ahead: i64,
+        clock: ClockMark,
         mirror: &Mirror,
     ) -> Result<(), JournalError> {
         let members: Vec<Member> = mirror.members().collect();
-        let record = record(&step(applied, clock_ahead, true, packed::encode_members(&members)));
+        let record = record(&step(applied, clock, true, packed::encode_members(&members)));
         let (new, path) = (self.dir.join("feed.journal.new"), self.dir.join(FILE));
         let replaced = File::create(&new).and_then(|mut file| {
             file.write_all(&record)?;
@@ -135,24 +151,28 @@ impl Journal {
             fs::rename(&new, &path)?;
             OpenOptions::new().append(true).open(&path)
         });
-        self.file = replaced.map_err(|source| self.failed(source))?;
+        self.lags = true;
+        self.file = replaced.map_err(|error| self.failed(error))?;
+        self.lags = false;
         (self.bytes, self.whole_bytes) = (record.len() as u64, record.len() as u64);
         Ok(())
     }
 
-    fn failed(&self, source: io::Error) -> JournalError {
-        JournalError::Io { path: self.dir.clone(), source }
+    fn failed(&self, error: io::Error) -> JournalError {
+        JournalError::Io { path: self.dir.clone(), error }
     }
 }
 
-fn step(
-    (position, digest): (Position, Digest),
-    clock_ahead_ms: i64,
-    whole: bool,
-    packed: bytes::Bytes,
-) -> Step {
+fn step((position, digest): (Position, Digest), clock: ClockMark, whole: bool, packed: bytes::Bytes) -> Step {
     let (position, digest) = (Some(readable::position(position)), readable::digest(digest));
-    Step { position, digest, clock_ahead_ms, whole, packed }
+    Step {
+        position,
+        digest,
+        clock_ahead_ms: clock.ahead,
+        whole,
+        packed,
+        written_ms: clock.showed.as_millis(),
+    }
 }
 
 fn record(step: &Step) -> Vec<u8> {
@@ -198,15 +218,18 @@ fn take(remembered: &mut Remembered, payload: &[u8]) -> Option<()> {
         *remembered = Remembered::default();
         return None;
     }
-    *remembered = Remembered { mirror, applied: Some((position, digest)), clock_ahead: step.clock_ahead_ms };
+    let clock = ClockMark { ahead: step.clock_ahead_ms, showed: Moment::from_millis(step.written_ms) };
+    *remembered = Remembered { mirror, applied: Some((position, digest)), clock };
     Some(())
 }
 
 #[cfg(test)]
 mod tests {
-    use sekisho_model::{Epoch, List, Moment, Prefix, Revision, Tier};
+    use sekisho_model::{Epoch, List, Prefix, Revision, Tier};
 
     use super::*;
+
+    const CLOCK: ClockMark = ClockMark { ahead: 250, showed: Moment::from_millis(9) };
 
     fn put(n: u8) -> Change {
         let prefix = Prefix::host(std::net::IpAddr::from([203, 0, 113, n]));
@@ -227,7 +250,9 @@ mod tests {
         for n in 0..steps {
             let change = [put(n)];
             remembered.mirror.apply(&change);
-            journal.step(&change, at(i64::from(n) + 1, &remembered.mirror), 250, &remembered.mirror).unwrap();
+            journal
+                .step(&change, at(i64::from(n) + 1, &remembered.mirror), CLOCK, &remembered.mirror)
+                .unwrap();
         }
         remembered.mirror
     }
@@ -238,7 +263,7 @@ mod tests {
         let mirror = written(dir.path(), 20);
         let (_, remembered) = Journal::open(dir.path()).unwrap();
         assert_eq!(remembered.applied, Some(at(20, &mirror)));
-        assert_eq!(remembered.clock_ahead, 250);
+        assert_eq!(remembered.clock, CLOCK);
         assert!(remembered.mirror.members().eq(mirror.members()));
     }
 
@@ -269,7 +294,7 @@ mod tests {
         let (mut journal, mut remembered) = Journal::open(dir.path()).unwrap();
         assert_eq!(remembered.applied.unwrap().0.revision, Revision(3));
         remembered.mirror.apply(&[put(9)]);
-        journal.step(&[put(9)], at(4, &remembered.mirror), 0, &remembered.mirror).unwrap();
+        journal.step(&[put(9)], at(4, &remembered.mirror), CLOCK, &remembered.mirror).unwrap();
         drop(journal);
         let (_, again) = Journal::open(dir.path()).unwrap();
         assert_eq!(again.applied.unwrap().0.revision, Revision(4));
@@ -283,7 +308,7 @@ mod tests {
         for n in 0..60_000i64 {
             let change = [put(u8::try_from(n % 7).unwrap())];
             remembered.mirror.apply(&change);
-            journal.step(&change, at(n + 1, &remembered.mirror), 0, &remembered.mirror).unwrap();
+            journal.step(&change, at(n + 1, &remembered.mirror), CLOCK, &remembered.mirror).unwrap();
             largest = largest.max(journal.bytes);
         }
         assert!(largest > SLACK && largest < 2 * SLACK, "{largest}");

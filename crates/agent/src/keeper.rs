@@ -4,25 +4,32 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     net::IpAddr,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixListener},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use sekisho_feed::{Effect, Follower};
 use sekisho_kernel::{Found, KernelError, Nft, table};
 use sekisho_model::{
-    Change, Digest, Hit, Key, Member, Moment, Position,
+    Change, Digest, Hit, Key, Moment, Position,
     feed::{Announcement, Response},
 };
-use sekisho_ruleset::{Mirror, Op, Removal, SetName, Transaction, diff};
+use sekisho_ruleset::{Kind, Mirror, Op, Removal, SetName, Transaction, diff};
 
 use crate::{
     hits::HitReader,
-    journal::{Journal, JournalError, Remembered},
+    journal::{ClockMark, Journal, JournalError, Remembered},
 };
 
 /// Members that are looked up in the kernel to confirm what the journal says.
 const SAMPLES: usize = 64;
+/// Elements of a set that is read as a whole without a second thought.
+const SMALL: usize = 10_000;
 /// Difference of two timeouts that is only the time between two readings.
 const TOLERANCE: Duration = Duration::from_secs(2);
 
@@ -35,6 +42,14 @@ pub enum KeeperError {
     /// The state directory's.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// There is one already.
+    #[error(
+        "another agent enforces in this network namespace; stop that one, or run this one in observe mode"
+    )]
+    Second,
+    /// It cannot be known.
+    #[error("it cannot be made sure that no other agent enforces here: {0}")]
+    Lock(io::Error),
     /// The list cannot be in a kernel.
     #[error(transparent)]
     Ruleset(#[from] sekisho_ruleset::RulesetError),
@@ -62,6 +77,8 @@ pub struct Counts {
     pub repairs: u64,
     /// Members of the list.
     pub members: u64,
+    /// Whether what is in force could not be written down.
+    pub unwritten: bool,
 }
 
 /// The list, in the kernel.
@@ -73,9 +90,14 @@ pub struct Keeper {
     removal: Removal,
     hits: HitReader,
     clock: Clock,
-    /// Whether the kernel may hold more than the mirror says: until the first snapshot after a start
-    /// without a journal.
+    /// Whether the kernel may hold more than the mirror says: until the first snapshot after the table was
+    /// taken over.
     unknown: bool,
+    /// The kernel's count of transactions, as far as we know them.
+    generation: Option<u16>,
+    /// Held for as long as we keep this network namespace's table.
+    #[expect(dead_code, reason = "holding it is its use")]
+    lock: UnixListener,
     counts: Counts,
 }
 
@@ -87,6 +109,7 @@ impl Keeper {
     /// What keeps the kernel or the journal from being used, and what to do.
     pub fn start(journal: Journal, remembered: Remembered) -> Result<Self, KeeperError> {
         table::check()?;
+        let lock = lock_namespace()?;
         let mut nft = Nft::open()?;
         nft.usable()?;
         let found = table::inspect()?;
@@ -99,16 +122,19 @@ impl Keeper {
             return Err(KernelError::Owned(owner).into());
         }
         let removal = nft.probe_removal()?;
-        let Remembered { mirror, applied, clock_ahead } = remembered;
+        let Remembered { mirror, applied, clock } = remembered;
+        let generation = nft.generation()?;
         let mut keeper = Self {
             follower: Follower::new(applied),
-            unknown: applied.is_none() && found == Found::Ours,
+            unknown: found == Found::Ours,
             mirror,
             journal,
             nft,
             removal,
             hits: HitReader::default(),
-            clock: Clock::set(Moment::from_millis(wall().as_millis().saturating_add(clock_ahead))),
+            clock: Clock::resume(clock),
+            generation,
+            lock,
             counts: Counts::default(),
         };
         keeper.adopt(&found)?;
@@ -145,13 +171,13 @@ impl Keeper {
                 Verdict::Going(Some(self.follower.put_in_force(position, digest)))
             }
             Effect::Apply { changes, position, digest } => {
-                let done = self.put_in_force(&changes, None);
+                let done = self.put_in_force(&changes, false);
                 self.counts.deltas += u64::from(done.is_ok());
                 self.conclude(done, &changes, (position, digest), false)
             }
             Effect::Replace { members, position, digest } => {
-                let changes = self.mirror.changes_to(members.iter().copied());
-                let done = self.put_in_force(&changes, self.unknown.then_some(&members[..]));
+                let changes = self.mirror.changes_to(members);
+                let done = self.put_in_force(&changes, self.unknown);
                 self.unknown &= done.is_err();
                 self.counts.snapshots += u64::from(done.is_ok());
                 self.conclude(done, &changes, (position, digest), true)
@@ -201,9 +227,8 @@ impl Keeper {
             _ if self.confirmed(now)? => Transaction::default(),
             _ => additions(&diff(&self.held()?, &self.mirror, now, TOLERANCE))?,
         };
-        if !missing.is_empty() {
-            self.nft.commit(&missing, self.removal)?;
-        }
+        self.commit(&missing)?;
+        self.generation = self.nft.generation()?;
         let position = self.follower.applied().map(|(at, _)| at.to_string());
         tracing::info!(table = ?found, position, members = self.mirror.len(), added = missing.len(), "the kernel's table is taken over");
         Ok(())
@@ -226,8 +251,13 @@ impl Keeper {
             }
         }
         for (set, counted) in SetName::FILLED.into_iter().zip(counted) {
+            // The kernel counts both ends of an interval; one that ends with the last address has one end.
+            let least = if set.kind() == Kind::Interval { (2 * counted).saturating_sub(1) } else { counted };
             let held = self.nft.count(set)?.map(|held| held as usize);
-            if held.is_none_or(|held| held < counted) {
+            // More may be there for a while, since the kernel sweeps what has expired now and then; where the
+            // set is small it costs nothing to look.
+            let surplus = |held: usize| held > 2 * counted && held < SMALL;
+            if held.is_none_or(|held| held < least || surplus(held)) {
                 return Ok(false);
             }
         }
@@ -247,39 +277,81 @@ impl Keeper {
         Ok(held)
     }
 
-    /// Commits `changes` as one transaction; with `against`, the kernel's whole content is brought to
-    /// exactly those members instead, since it is not known what it holds.
-    fn put_in_force(&mut self, changes: &[Change], against: Option<&[Member]>) -> Result<(), KeeperError> {
-        let now = self.clock.now();
-        let transaction = match against {
-            None => self.mirror.plan(changes, now)?,
-            Some(members) => {
-                let wanted = Mirror::of(members.iter().copied())?;
-                diff(&self.held()?, &wanted, now, TOLERANCE)
+    /// Puts `changes` in force as one transaction. Where the kernel does not hold what the mirror says, or is
+    /// not known to, its whole content is brought to what it should be, still in one transaction.
+    fn put_in_force(&mut self, changes: &[Change], unknown: bool) -> Result<(), KeeperError> {
+        let planned = self.mirror.plan(changes, self.clock.now())?;
+        let done =
+            if unknown { self.reconcile(changes) } else { self.commit(&planned).map_err(KeeperError::from) };
+        match done {
+            Err(KeeperError::Kernel(KernelError::Missing)) => self.repair(changes),
+            Err(KeeperError::Kernel(KernelError::Overlap | KernelError::Full | KernelError::Exists))
+                if !unknown =>
+            {
+                tracing::error!(
+                    "another program has put elements into table inet sekisho; bringing it in line"
+                );
+                self.counts.repairs += 1;
+                self.reconcile(changes)
             }
-        };
-        match self.commit(&transaction) {
-            Err(KernelError::Missing) => self.repair(changes),
-            done => Ok(done?),
+            done => done,
         }
     }
 
     fn commit(&mut self, transaction: &Transaction) -> Result<(), KernelError> {
-        if transaction.is_empty() { Ok(()) } else { self.nft.commit(transaction, self.removal) }
+        if transaction.is_empty() {
+            return Ok(());
+        }
+        self.nft.commit(transaction, self.removal)?;
+        self.generation = self.generation.map(|generation| generation.wrapping_add(1));
+        Ok(())
+    }
+
+    /// Brings the kernel's whole content to the mirror with `changes`.
+    fn reconcile(&mut self, changes: &[Change]) -> Result<(), KeeperError> {
+        let mut wanted = self.mirror.clone();
+        wanted.apply(changes);
+        let difference = diff(&self.held()?, &wanted, self.clock.now(), TOLERANCE);
+        Ok(self.commit(&difference)?)
     }
 
     /// Our table is gone: somebody flushed it. Makes it again with all that belongs in it.
     fn repair(&mut self, changes: &[Change]) -> Result<(), KeeperError> {
-        tracing::error!("table inet sekisho was taken away by another program; putting it back");
-        let now = self.clock.now();
-        let mut wanted = self.mirror.clone();
-        self.mirror.plan(changes, now)?;
-        wanted.apply(changes);
-        if table::inspect()? == Found::Absent {
-            table::install()?;
+        tracing::error!("table inet sekisho was taken away or edited by another program; putting it back");
+        match table::inspect()? {
+            Found::Absent => table::install()?,
+            // In one step: what is left of it goes on until then.
+            Found::Ours | Found::Foreign { .. } => table::replace()?,
         }
-        self.commit(&wanted.fill(now))?;
+        let mut wanted = self.mirror.clone();
+        wanted.apply(changes);
+        self.commit(&wanted.fill(self.clock.now()))?;
         self.counts.repairs += 1;
+        self.generation = self.nft.generation()?;
+        Ok(())
+    }
+
+    /// Looks whether another program has changed the firewall, and puts right what is ours.
+    ///
+    /// # Errors
+    /// What could not be put right.
+    pub fn check(&mut self) -> Result<(), KeeperError> {
+        let generation = self.nft.generation()?;
+        if generation == self.generation {
+            return Ok(());
+        }
+        match table::inspect()? {
+            Found::Ours if self.confirmed(self.clock.now())? => self.generation = generation,
+            Found::Ours => {
+                tracing::error!(
+                    "another program has changed the elements of table inet sekisho; bringing it in line"
+                );
+                self.reconcile(&[])?;
+                self.counts.repairs += 1;
+                self.generation = self.nft.generation()?;
+            }
+            Found::Absent | Found::Foreign { .. } => self.repair(&[])?,
+        }
         Ok(())
     }
 
@@ -297,10 +369,11 @@ impl Keeper {
         }
         self.mirror.apply(changes);
         let written = if whole {
-            self.journal.begin_anew(to, self.clock.ahead(), &self.mirror)
+            self.journal.begin_anew(to, self.clock.mark(), &self.mirror)
         } else {
-            self.journal.step(changes, to, self.clock.ahead(), &self.mirror)
+            self.journal.step(changes, to, self.clock.mark(), &self.mirror)
         };
+        self.counts.unwritten = written.is_err();
         if let Err(error) = written {
             // The kernel is right; only a restart would have more to catch up with.
             tracing::warn!(%error, "what is in force could not be written down");
@@ -327,10 +400,28 @@ impl Clock {
         self.theirs + self.at.elapsed()
     }
 
-    /// Milliseconds that it is ahead of our wall clock: for a restart, which has no steady clock.
-    fn ahead(self) -> i64 {
-        self.now().as_millis().saturating_sub(wall().as_millis())
+    /// For a restart, which has no steady clock.
+    fn mark(self) -> ClockMark {
+        let showed = self.now();
+        ClockMark { ahead: showed.as_millis().saturating_sub(wall().as_millis()), showed }
     }
+
+    /// By our wall clock, but no earlier than at the mark: a wall clock that was set back meanwhile must not
+    /// make blocks last longer.
+    fn resume(mark: ClockMark) -> Self {
+        let by_wall = Moment::from_millis(wall().as_millis().saturating_add(mark.ahead));
+        Self::set(by_wall.max(mark.showed))
+    }
+}
+
+/// Keeps a second agent out of this network namespace: abstract socket names belong to it. The name goes
+/// with the process, however that ends.
+fn lock_namespace() -> Result<UnixListener, KeeperError> {
+    let name = SocketAddr::from_abstract_name("sekisho-agent").map_err(KeeperError::Lock)?;
+    UnixListener::bind_addr(&name).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => KeeperError::Second,
+        _ => KeeperError::Lock(error),
+    })
 }
 
 /// Only what `transaction` adds anew, not what it removes or replaces.

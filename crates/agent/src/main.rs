@@ -24,6 +24,7 @@ fn main() -> ExitCode {
 fn start() -> anyhow::Result<()> {
     let settings: settings::Settings = config::load()?;
     telemetry::start_log(&settings.log_level, settings.log_format)?;
+    exit::abort_on_panic();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

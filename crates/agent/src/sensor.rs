@@ -14,6 +14,7 @@ use sekisho_daemon::readiness::Readiness;
 use sekisho_kernel::{Diag, KernelError, Netstat};
 use sekisho_model::{Hit, Totals};
 use sekisho_observe::{Observer, poll_interval};
+use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::buffer::{Buffer, Rows};
@@ -70,8 +71,9 @@ pub fn start(
         last_report: None,
         truncated: 0,
     };
+    let runtime = Handle::current();
     readiness.unmet(CONDITION, "no pass over the sockets was made yet");
-    Ok(thread::Builder::new().name("sensor".into()).spawn(move || sensor.run(&readiness, &stop))?)
+    Ok(thread::Builder::new().name("sensor".into()).spawn(move || sensor.run(&readiness, &stop, &runtime))?)
 }
 
 struct Sensor {
@@ -84,7 +86,7 @@ struct Sensor {
 }
 
 impl Sensor {
-    fn run(mut self, readiness: &Readiness, stop: &CancellationToken) {
+    fn run(mut self, readiness: &Readiness, stop: &CancellationToken, runtime: &Handle) {
         while !stop.is_cancelled() {
             let begun = Instant::now();
             match self.pass(begun) {
@@ -99,7 +101,9 @@ impl Sensor {
             self.counts
                 .cost_micros
                 .store(u64::try_from(cost.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-            thread::sleep(poll_interval(cost).saturating_sub(cost));
+            // Until the next pass, or the end.
+            let rest = poll_interval(cost).saturating_sub(cost);
+            drop(runtime.block_on(async { timeout(rest, stop.cancelled()).await }));
         }
     }
 
@@ -118,7 +122,7 @@ impl Sensor {
         let hits = std::mem::take(&mut *self.counts.hits());
         if due || !seen.observations.is_empty() || !hits.is_empty() {
             let totals = self.totals(seen.half_open);
-            self.buffer.push(begun, Rows { observations: seen.observations, hits, totals });
+            self.buffer.push(begun, &Rows { observations: seen.observations, hits, totals });
             self.last_report = Some(begun);
         }
         pass.map(drop)

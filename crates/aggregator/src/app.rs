@@ -4,6 +4,7 @@
 use std::{
     hash::{BuildHasher, RandomState},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -12,17 +13,24 @@ use sekisho_model::{
     HostId, Input, Policy,
     limits::{MAX_SUBSCRIBERS, SNAPSHOT_SENDERS},
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, mpsc},
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     grpc::{Context, server},
-    ledger::{Ledger, now},
+    ledger::Ledger,
     metrics, names, policy,
     roster::Roster,
-    sequencer::{self, Submission},
+    sequencer::{self, Message},
     settings::Settings,
     shared::Shared,
 };
+
+/// How long connections have to end when the process stops.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Runs until a signal.
 ///
@@ -52,7 +60,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let context = Context {
         shared,
         roster,
-        sequencer,
+        sequencer: sequencer.clone(),
         subscribers: Arc::new(Semaphore::new(MAX_SUBSCRIBERS)),
         snapshots: Arc::new(Semaphore::new(SNAPSHOT_SENDERS)),
         stop: stop.clone(),
@@ -60,13 +68,34 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     readiness.met("start");
     tracing::info!(listen = %listener.local_addr()?, metrics = %settings.metrics_listen, "ready");
     shutdown::notify_ready();
-    let served = server::serve(context, listener, tls).await;
+    let served = serve(context, listener, tls, &stop).await;
     stop.cancel();
-    // The last sender went with the server's tasks: the writer ends with a checkpoint.
-    tokio::task::spawn_blocking(move || thread.join())
-        .await?
-        .map_err(|_| anyhow::anyhow!("the sequencer panicked"))?;
+    // What is under way in the log is finished, and a checkpoint written, whoever is still connected.
+    drop(sequencer.send(Message::Stop).await);
+    let joined = tokio::task::spawn_blocking(move || thread.join()).await?;
+    joined.map_err(|_| anyhow::anyhow!("the sequencer panicked"))?;
     served
+}
+
+/// Serves until `stop`, and then for [`GRACE`] whoever does not go by itself.
+async fn serve(
+    context: Context,
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let served = server::serve(context, listener, tls);
+    let overtime = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = served => served,
+        () = overtime => {
+            tracing::warn!("some connections did not end by themselves; they are cut off");
+            Ok(())
+        }
+    }
 }
 
 /// Opens the log; tells it the policy if it is another one, and that no host is connected yet.
@@ -83,15 +112,16 @@ fn open(dir: &std::path::Path, new_epoch: bool, policy: Option<Policy>) -> anyho
         shared.engine().hosts().filter(|host| host.connected).map(|host| host.id.clone()).collect();
     inputs.extend(connected.into_iter().map(|host| Input::HostLeft { host }));
     if !inputs.is_empty() {
-        ledger.commit(inputs, now())?;
+        let now = shared.now();
+        ledger.commit(inputs, now)?;
     }
     Ok(ledger)
 }
 
 fn follow_names(
     shared: &Shared,
-    sequencer: &mpsc::Sender<Submission>,
-    stop: &tokio_util::sync::CancellationToken,
+    sequencer: &mpsc::Sender<Message>,
+    stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let names = shared.engine().policy().never.names.clone();
     names::follow(names, sequencer, stop)

@@ -1,11 +1,7 @@
 //! The replayed log: append and wait for the disk, then give to the engine, then publish. Recovery is
 //! the same way without the append.
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use anyhow::Context;
 use prost::Message;
@@ -18,7 +14,7 @@ use sekisho_model::{
 use sekisho_store::{Log, LoggedRecord, Options, Record, Store, StoreError};
 use sekisho_wire::{feed, log, packed};
 
-use crate::{checkpoint, shared::Shared};
+use crate::{checkpoint, clock::Clock, shared::Shared};
 
 /// The format of log payloads that this version writes, and the only one that it reads.
 const FORMAT: u16 = 1;
@@ -51,12 +47,6 @@ pub enum LedgerError {
     },
 }
 
-/// The wall clock.
-pub fn now() -> Moment {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Moment::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
 impl Ledger {
     /// Opens the log in `dir` and brings the engine to where it ends.
     ///
@@ -76,7 +66,7 @@ impl Ledger {
             None => Engine::new(),
         };
         engine.reseed(seed);
-        let shared = Arc::new(Shared::new(engine, store.epoch(), store.reader()));
+        let shared = Arc::new(Shared::new(engine, store.epoch(), store.reader(), Clock::start(store.time())));
         let mut ledger = Self { store, shared, sequence: 0, since_checkpoint: 0 };
         ledger.catch_up()?;
         tracing::info!(
@@ -120,7 +110,12 @@ impl Ledger {
     /// # Errors
     /// The store's.
     pub fn checkpoint_if_due(&mut self) -> Result<(), LedgerError> {
-        if self.since_checkpoint < CHECKPOINT_EVERY { Ok(()) } else { self.checkpoint() }
+        if self.since_checkpoint < CHECKPOINT_EVERY {
+            return Ok(());
+        }
+        // A checkpoint needs room that a record does not: when it fails, the log must go on for a while
+        // before the next try.
+        self.checkpoint().inspect_err(|_| self.since_checkpoint = CHECKPOINT_EVERY / 2)
     }
 
     /// Writes a checkpoint of where the engine stands.

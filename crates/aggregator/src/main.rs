@@ -2,6 +2,7 @@
 
 mod app;
 mod checkpoint;
+mod clock;
 mod grpc;
 mod ledger;
 mod metrics;
@@ -23,5 +24,10 @@ fn main() -> ExitCode {
 fn start() -> anyhow::Result<()> {
     let settings: settings::Settings = config::load()?;
     telemetry::start_log(&settings.log_level, settings.log_format)?;
-    tokio::runtime::Runtime::new()?.block_on(app::run(settings))
+    exit::abort_on_panic();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let ended = runtime.block_on(app::run(settings));
+    // Tasks of connections that were cut off must not hold the process.
+    runtime.shutdown_background();
+    ended
 }

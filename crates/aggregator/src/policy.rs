@@ -70,7 +70,7 @@ struct File {
     min_retransmits: u8,
     quorum: Quorum,
     ttl: Ttl,
-    prefix: Option<NotYet>,
+    prefix: NotYet,
     limits: Limits,
     never: Never,
 }
@@ -78,10 +78,10 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Quorum {
-    suppress: Option<NotYet>,
+    suppress: NotYet,
     drop: u32,
-    min_zones: Option<NotYet>,
-    fraction: Option<NotYet>,
+    min_zones: NotYet,
+    fraction: NotYet,
 }
 
 #[derive(Deserialize)]
@@ -95,9 +95,9 @@ struct Ttl {
 #[serde(deny_unknown_fields, default)]
 struct Limits {
     entries: u32,
-    new_per_minute: Option<NotYet>,
-    widest_ipv4: Option<NotYet>,
-    widest_ipv6: Option<NotYet>,
+    new_per_minute: NotYet,
+    widest_ipv4: NotYet,
+    widest_ipv6: NotYet,
 }
 
 #[derive(Deserialize)]
@@ -136,7 +136,7 @@ impl Default for File {
             min_retransmits: Policy::default().min_retransmits,
             quorum,
             ttl,
-            prefix: None,
+            prefix: NotYet,
             limits,
             never,
         }
@@ -145,7 +145,7 @@ impl Default for File {
 
 impl Default for Quorum {
     fn default() -> Self {
-        Self { suppress: None, drop: Policy::default().drop_quorum, min_zones: None, fraction: None }
+        Self { suppress: NotYet, drop: Policy::default().drop_quorum, min_zones: NotYet, fraction: NotYet }
     }
 }
 
@@ -159,7 +159,7 @@ impl Default for Ttl {
 impl Default for Limits {
     fn default() -> Self {
         let entries = Policy::default().max_entries;
-        Self { entries, new_per_minute: None, widest_ipv4: None, widest_ipv6: None }
+        Self { entries, new_per_minute: NotYet, widest_ipv4: NotYet, widest_ipv6: NotYet }
     }
 }
 
@@ -205,13 +205,18 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        let text = text.trim_end_matches('.');
+        let label = |label: &str| {
+            !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-')
+        };
         let good = (1..=253).contains(&text.len())
             && text.bytes().all(plain)
+            && text.split('.').all(label)
             && text.parse::<std::net::IpAddr>().is_err();
         let wrong = || {
             format!("\"{text}\" is no DNS name; write api.example.com, and addresses under never.prefixes")
         };
-        good.then(|| Self(text.trim_end_matches('.').to_ascii_lowercase())).ok_or_else(wrong)
+        good.then(|| Self(text.to_ascii_lowercase())).ok_or_else(wrong)
     }
 }
 
@@ -267,6 +272,9 @@ mod tests {
             ("quorum: { drop: -1 }\n", 1, ""),
             ("ttl: { base: 2h, max: 1h }\n", 1, "ttl.max: must be at least ttl.base"),
             ("never:\n  prefixes:\n    - 198.51.100.1/24\n", 3, "did you mean 198.51.100.0/24?"),
+            ("quorum:\n  suppress: null\n", 2, "not supported yet"),
+            ("prefix: ~\n", 1, "not supported yet"),
+            ("never:\n  names: [\"..\"]\n", 2, "is no DNS name"),
             ("never:\n  names: [198.51.100.1]\n", 2, "is no DNS name"),
             ("window: [\n", 1, ""),
         ] {

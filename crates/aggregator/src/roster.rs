@@ -6,6 +6,7 @@ use std::{
 };
 
 use sekisho_model::{HostId, Moment, Position, Totals};
+use tokio_util::sync::CancellationToken;
 
 /// One host's present.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub struct Presence {
     pub mode: String,
     /// Report streams that are open.
     pub reporting: usize,
+    /// Ends the newest report stream.
+    pub report_stream: Option<CancellationToken>,
     /// Watch streams that are open.
     pub watching: usize,
     /// What is in force in its kernel, and when it said so.

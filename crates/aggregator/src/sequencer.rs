@@ -22,14 +22,24 @@ use tokio::{
 };
 
 use crate::{
-    ledger::{Ledger, LedgerError, now},
+    ledger::{Ledger, LedgerError},
     shared::Shared,
 };
 
 /// How long to wait before the store is opened again after a failure.
 const REOPEN_INTERVAL: Duration = Duration::from_secs(1);
+/// Milliseconds between the wall clock and the log's time that are drift, not a step.
+const CLOCK_TOLERANCE_MS: u64 = 5_000;
 /// Readiness condition of the log.
 const CONDITION: &str = "log";
+
+/// What the sequencer is told.
+pub enum Message {
+    /// Something for the log.
+    Submit(Submission),
+    /// Finish what came before, write a checkpoint, and end.
+    Stop,
+}
 
 /// Something for the log, and who waits for it.
 pub struct Submission {
@@ -50,6 +60,8 @@ pub enum Reply {
         /// The stream's place in flight.
         place: OwnedSemaphorePermit,
     },
+    /// Whoever must know that it is in the log, or why the log took nothing.
+    Taken(oneshot::Sender<Result<(), String>>),
     /// An operator, who gets the revision and what came of the order, or why the log took nothing.
     Order(oneshot::Sender<Result<(Revision, OrderResult), String>>),
 }
@@ -63,17 +75,26 @@ pub enum Durable {
     Failed(String),
 }
 
-/// Starts the writer. It ends, with a checkpoint, when every sender is gone.
+/// Starts the writer. It ends, with a checkpoint, when it is told to or every sender is gone.
 ///
 /// # Errors
 /// When the thread cannot be started.
 pub fn start(
     ledger: Ledger,
     readiness: Readiness,
-) -> std::io::Result<(mpsc::Sender<Submission>, thread::JoinHandle<()>)> {
+) -> std::io::Result<(mpsc::Sender<Message>, thread::JoinHandle<()>)> {
     let (sender, receiver) = mpsc::channel(SEQUENCER_QUEUE);
     let (runtime, shared) = (Handle::current(), ledger.shared());
-    let sequencer = Sequencer { ledger, shared, readiness, receiver, runtime, last_tick: Moment::EPOCH };
+    let sequencer = Sequencer {
+        ledger,
+        shared,
+        readiness,
+        receiver,
+        runtime,
+        stopping: false,
+        last_tick: Moment::EPOCH,
+        clock_stepped: false,
+    };
     let thread = thread::Builder::new().name("sequencer".into()).spawn(move || sequencer.run())?;
     Ok((sender, thread))
 }
@@ -82,9 +103,11 @@ struct Sequencer {
     ledger: Ledger,
     shared: Arc<Shared>,
     readiness: Readiness,
-    receiver: mpsc::Receiver<Submission>,
+    receiver: mpsc::Receiver<Message>,
+    stopping: bool,
     runtime: Handle,
     last_tick: Moment,
+    clock_stepped: bool,
 }
 
 /// What became of waiting.
@@ -117,23 +140,33 @@ impl Sequencer {
     /// How long nothing may arrive until a tick is due.
     fn patience(&self) -> Duration {
         let due = self.shared.engine().poll_timeout().map(|due| due.max(self.last_tick + TICK_INTERVAL));
-        due.map_or(Duration::from_secs(3_600), |due| due.since(now()))
+        due.map_or(Duration::from_secs(3_600), |due| due.since(self.shared.now()))
     }
 
     fn wait(&mut self, patience: Duration) -> Arrived {
+        if self.stopping {
+            return Arrived::Closed;
+        }
         let first = self.runtime.block_on(async { timeout(patience, self.receiver.recv()).await });
         let first = match first {
-            Ok(Some(first)) => first,
-            Ok(None) => return Arrived::Closed,
+            Ok(Some(Message::Submit(first))) => first,
+            Ok(Some(Message::Stop) | None) => return Arrived::Closed,
             Err(_) => return Arrived::Nothing,
         };
         let mut bytes = size(&first.input);
         let mut group = vec![first];
-        while bytes < GROUP_COMMIT_BYTES
-            && let Ok(next) = self.receiver.try_recv()
-        {
-            bytes += size(&next.input);
-            group.push(next);
+        while bytes < GROUP_COMMIT_BYTES {
+            match self.receiver.try_recv() {
+                Ok(Message::Submit(next)) => {
+                    bytes += size(&next.input);
+                    group.push(next);
+                }
+                Ok(Message::Stop) => {
+                    self.stopping = true;
+                    break;
+                }
+                Err(_) => break,
+            }
         }
         Arrived::Group(group)
     }
@@ -141,7 +174,8 @@ impl Sequencer {
     /// Makes a group durable and answers it. What the log implies already is answered with the rest, so
     /// that no acknowledgement overtakes one before it.
     fn commit(&mut self, group: Vec<Submission>) -> Result<(), LedgerError> {
-        let now = now();
+        self.watch_clock();
+        let now = self.shared.now();
         let (mut inputs, mut replies) = (Vec::new(), Vec::new());
         for Submission { mut input, reply } in group {
             let empty = match &mut input {
@@ -177,6 +211,25 @@ impl Sequencer {
         }
     }
 
+    /// A record of its own.
+    fn probe(&mut self) -> Result<(Revision, Outcome), LedgerError> {
+        let now = self.shared.now();
+        self.ledger.commit(vec![Input::Tick], now)
+    }
+
+    /// Says once when the wall clock has stepped away from the log's.
+    fn watch_clock(&mut self) {
+        let ahead = self.shared.follow_wall_clock();
+        let stepped = ahead.unsigned_abs() > CLOCK_TOLERANCE_MS;
+        if stepped && !self.clock_stepped {
+            tracing::error!(
+                ahead_ms = ahead,
+                "the wall clock stepped away from the log's time, which goes on steadily; restart when the wall clock is right"
+            );
+        }
+        self.clock_stepped = stepped;
+    }
+
     fn tick_is_due(&self, now: Moment) -> bool {
         let due = self.shared.engine().poll_timeout();
         due.is_some_and(|due| due <= now) && now >= self.last_tick + TICK_INTERVAL
@@ -193,7 +246,7 @@ impl Sequencer {
                 return false;
             }
             // A record of its own proves that the disk takes writes, which opening alone does not.
-            let retried = self.ledger.reopen().and_then(|()| self.ledger.commit(vec![Input::Tick], now()));
+            let retried = self.ledger.reopen().and_then(|()| self.probe());
             match retried {
                 Ok((_, outcome)) => {
                     tell(&outcome);
@@ -245,6 +298,7 @@ fn answer(replies: Vec<(Reply, u64)>, revision: Revision, outcome: Outcome) {
                 durable.send_replace(Durable::UpTo(sequence));
                 drop(place);
             }
+            Reply::Taken(sender) => drop(sender.send(Ok(()))),
             Reply::Order(sender) => {
                 if let Some(result) = orders.next() {
                     drop(sender.send(Ok((revision, result)))); // The caller may have gone.
@@ -259,6 +313,7 @@ fn refuse(replies: Vec<(Reply, u64)>, problem: &str) {
         match reply {
             Reply::None => {}
             Reply::Batch { durable, .. } => drop(durable.send_replace(Durable::Failed(problem.to_owned()))),
+            Reply::Taken(sender) => drop(sender.send(Err(problem.to_owned()))),
             Reply::Order(sender) => drop(sender.send(Err(problem.to_owned()))),
         }
     }

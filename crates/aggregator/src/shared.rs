@@ -4,10 +4,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 
 use sekisho_engine::Engine;
 use sekisho_feed::Publisher;
-use sekisho_model::{Epoch, Position, Revision};
+use sekisho_model::{Epoch, Moment, Position, Revision};
 use sekisho_store::Reader;
 use sekisho_wire::pb::v1::WatchResponse;
 use tokio::sync::watch;
+
+use crate::clock::Clock;
 
 /// One aggregator's state. Only the sequencer writes to it.
 pub struct Shared {
@@ -15,6 +17,7 @@ pub struct Shared {
     publisher: Mutex<Publisher<WatchResponse>>,
     head: watch::Sender<Revision>,
     problem: watch::Sender<Option<String>>,
+    clock: Mutex<Clock>,
     /// For what is behind the publisher's ring.
     pub reader: Reader,
     /// The life of the log.
@@ -25,17 +28,28 @@ pub struct Shared {
 // the panic itself ends the process: poisoning adds nothing.
 impl Shared {
     /// Shares `engine`; the publisher begins where it stands.
-    pub fn new(engine: Engine, epoch: Epoch, reader: Reader) -> Self {
+    pub fn new(engine: Engine, epoch: Epoch, reader: Reader, clock: Clock) -> Self {
         let position = Position { epoch, revision: engine.revision() };
         let publisher = Publisher::new(position, engine.digest());
         Self {
             head: watch::Sender::new(position.revision),
             problem: watch::Sender::new(None),
+            clock: Mutex::new(clock),
             engine: RwLock::new(engine),
             publisher: Mutex::new(publisher),
             reader,
             epoch,
         }
+    }
+
+    /// Now, by the clock that the log and all expiries go by.
+    pub fn now(&self) -> Moment {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner).now()
+    }
+
+    /// Lets the clock follow the wall clock a little. Returns by how many milliseconds that is ahead.
+    pub fn follow_wall_clock(&self) -> i64 {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner).follow()
     }
 
     /// The engine, for reading. Do not hold it across an await or for longer than a page.

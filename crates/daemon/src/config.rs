@@ -117,7 +117,11 @@ fn refused(error: clap::Error, lines: Option<&BTreeMap<String, Line>>) -> Refuse
         .trim_start_matches("error: ")
         .trim_end_matches("; For more information, try '--help'.")
         .to_owned();
-    let origin = lines.and_then(|lines| lines.iter().find(|(flag, _)| line.contains(&format!("'{flag} "))));
+    let origin = lines.and_then(|lines| {
+        lines
+            .iter()
+            .find(|(flag, _)| [' ', '[', '=', '\''].iter().any(|end| line.contains(&format!("'{flag}{end}"))))
+    });
     Refused::Usage(match origin {
         Some((_, at)) => format!("{}:{}: {line}", at.file, at.number),
         None => format!("{line}; see --help"),

@@ -20,3 +20,13 @@ pub fn report(program: &str, result: anyhow::Result<()>) -> ExitCode {
     eprintln!("{program}: {line}");
     if error.downcast_ref::<Usage>().is_some() { ExitCode::from(64) } else { ExitCode::FAILURE }
 }
+
+/// Lets a panic of any thread end the process, after its message: a service that has lost a thread must
+/// be started again instead of looking well.
+pub fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
+}

@@ -2,6 +2,7 @@
 //! number, and the caller's certificate kept with the connection.
 
 use std::{
+    collections::VecDeque,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -14,7 +15,8 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
+    task::AbortHandle,
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -25,9 +27,10 @@ use tonic::transport::server::Connected;
 use crate::tls::uris;
 
 /// Longest that a TLS handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Handshakes at the same time; further connections wait in the kernel's backlog.
-const HANDSHAKES: usize = 256;
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Handshakes at the same time. Beyond, the oldest goes: whoever opens connections and says nothing must
+/// not keep others out.
+const HANDSHAKES: usize = 1_024;
 /// Connections that are accepted but not yet taken by the server.
 const ACCEPTED: usize = 64;
 
@@ -61,10 +64,9 @@ pub fn accept(
 ) -> ReceiverStream<io::Result<Connection>> {
     let (sender, receiver) = mpsc::channel(ACCEPTED);
     let acceptor = tls.map(TlsAcceptor::from);
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
     tokio::spawn(async move {
+        let mut handshakes: VecDeque<AbortHandle> = VecDeque::new();
         loop {
-            let Ok(permit) = handshakes.clone().acquire_owned().await else { return };
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
                 accepted = listener.accept() => accepted,
@@ -78,18 +80,30 @@ pub fn accept(
                     continue;
                 }
             };
-            let (acceptor, sender) = (acceptor.clone(), sender.clone());
-            tokio::spawn(async move {
-                match timeout(HANDSHAKE_TIMEOUT, shake(stream, address, acceptor)).await {
-                    Ok(Ok(connection)) => drop(sender.send(Ok(connection)).await),
-                    Ok(Err(error)) => tracing::warn!(%address, %error, "TLS handshake failed"),
-                    Err(_) => tracing::warn!(%address, "TLS handshake took too long"),
+            let handshake = tokio::spawn(admit(stream, address, acceptor.clone(), sender.clone()));
+            handshakes.push_back(handshake.abort_handle());
+            while handshakes.len() > HANDSHAKES || handshakes.front().is_some_and(AbortHandle::is_finished) {
+                if let Some(oldest) = handshakes.pop_front() {
+                    oldest.abort();
                 }
-                drop(permit);
-            });
+            }
         }
     });
     ReceiverStream::new(receiver)
+}
+
+/// Shakes hands with one caller, and hands the connection on.
+async fn admit(
+    stream: TcpStream,
+    address: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+    sender: mpsc::Sender<io::Result<Connection>>,
+) {
+    match timeout(HANDSHAKE_TIMEOUT, shake(stream, address, acceptor)).await {
+        Ok(Ok(connection)) => drop(sender.send(Ok(connection)).await),
+        Ok(Err(error)) => tracing::warn!(%address, %error, "TLS handshake failed"),
+        Err(_) => tracing::warn!(%address, "TLS handshake took too long"),
+    }
 }
 
 async fn shake(

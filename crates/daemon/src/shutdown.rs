@@ -3,7 +3,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled by the first SIGTERM or SIGINT.
+/// A token that is cancelled by the first SIGTERM or SIGINT. The second one ends the process at once.
 ///
 /// # Errors
 /// When the handlers cannot be installed.
@@ -18,6 +18,12 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
         }
         tracing::info!("asked to stop");
         stop.cancel();
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::warn!("asked again: ending at once");
+        std::process::exit(1);
     });
     Ok(token)
 }

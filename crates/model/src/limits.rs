@@ -98,6 +98,8 @@ pub const MAX_POLL_INTERVAL: Duration = Duration::from_secs(10);
 pub const POLL_CORE_SHARE: u32 = 100;
 /// Half-open sockets that the agent follows; further rows are counted as truncated.
 pub const MAX_SOCKETS: usize = 1_000_000;
+/// Time between two looks at whether another program has changed the firewall.
+pub const GUARD_INTERVAL: Duration = Duration::from_millis(400);
 /// Time between two readings of the hit sets.
 pub const HITS_INTERVAL: Duration = Duration::from_secs(10);
 /// First wait before a reconnect; doubled each time, with full jitter.

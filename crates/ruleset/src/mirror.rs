@@ -151,11 +151,12 @@ impl Mirror {
 
     fn step_block(&self, steps: &mut Steps, prefix: &Prefix, state: Option<Held>, now: Moment) {
         let before = self.blocks.get(prefix);
-        if before == state.as_ref() {
+        if before == state.as_ref() && state.is_some() {
             return;
         }
         let (set, range) = (SetName::for_block(prefix), Range::from(*prefix));
-        if before.is_some() {
+        // Also of what this mirror lacks: the kernel may be a step ahead of it, after a restart.
+        if before.is_some() || state.is_none() {
             steps.removes.push(Op::Remove { set, range });
         }
         let after = state.and_then(|held| element(set, range, held.expires, now));

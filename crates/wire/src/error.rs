@@ -41,6 +41,8 @@ pub enum Reason {
     LogUnavailable,
     /// The aggregator stands behind the subscriber.
     Behind,
+    /// The same host has opened a newer stream.
+    Replaced,
     /// The aggregator is stopping.
     Stopping,
 }
@@ -64,6 +66,7 @@ impl Reason {
             Self::HostMismatch => "HOST_MISMATCH",
             Self::LogUnavailable => "LOG_UNAVAILABLE",
             Self::Behind => "BEHIND",
+            Self::Replaced => "REPLACED",
             Self::Stopping => "STOPPING",
         }
     }
@@ -80,6 +83,7 @@ impl Reason {
             | Self::NeverListed => Code::InvalidArgument,
             Self::Allowlisted | Self::AlreadyCovered => Code::FailedPrecondition,
             Self::NotFound => Code::NotFound,
+            Self::Replaced => Code::Aborted,
             Self::LimitReached => Code::ResourceExhausted,
             Self::NotPermitted | Self::HostMismatch => Code::PermissionDenied,
             Self::LogUnavailable | Self::Behind | Self::Stopping => Code::Unavailable,

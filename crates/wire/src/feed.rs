@@ -133,7 +133,7 @@ pub fn said(message: &pb::WatchRequest) -> Result<Response, Malformed> {
         Kind::Refused(refused) => Response::Refused {
             revision: Revision(refused.revision),
             reason: refusal_from(refused.reason()),
-            message: refused.message.chars().take(512).collect(),
+            message: refused.message.chars().filter(|char| !char.is_control()).take(512).collect(),
         },
     })
 }

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::{roster::Roster, sequencer::Submission, shared::Shared};
+use crate::{roster::Roster, sequencer::Message, shared::Shared};
 use sekisho_wire::Reason;
 
 /// What every service needs.
@@ -26,7 +26,7 @@ pub struct Context {
     /// The hosts' present.
     pub roster: Arc<Roster>,
     /// The way into the log.
-    pub sequencer: mpsc::Sender<Submission>,
+    pub sequencer: mpsc::Sender<Message>,
     /// Places for subscribers.
     pub subscribers: Arc<Semaphore>,
     /// Places for snapshots under way.

@@ -20,8 +20,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     grpc::{Context, auth, log_unavailable, stopping},
-    ledger::now,
-    sequencer::{Reply, Submission},
+    sequencer::{Message, Reply, Submission},
 };
 
 /// What a block lasts, and an unblock holds, when the operator does not say.
@@ -39,7 +38,7 @@ impl OperatorService for Operators {
         let order = order(operator, &prefix, &reason, kind)?;
         let (revision, preview) = self.carry_out(order.clone(), dry_run).await?;
         let entry = self.0.shared.engine().entry(&order.prefix).filter(|_| !dry_run).map(readable::entry);
-        let entry = entry.unwrap_or_else(|| planned_entry(&order, &preview, revision));
+        let entry = entry.unwrap_or_else(|| planned_entry(&order, &preview, revision, self.0.shared.now()));
         Ok(Response::new(BlockResponse { entry: Some(entry) }))
     }
 
@@ -83,18 +82,24 @@ impl Operators {
     async fn carry_out(&self, order: Order, dry_run: bool) -> Result<(Revision, OrderPreview), Status> {
         // Judged before it is logged, so that what is refused leaves no trace; and again by the engine when
         // its turn comes, since things may have changed.
-        let preview =
-            self.0.shared.engine().check_order(&order, now()).map_err(|refusal| refused(&refusal))?;
+        let preview = self
+            .0
+            .shared
+            .engine()
+            .check_order(&order, self.0.shared.now())
+            .map_err(|refusal| refused(&refusal))?;
         if dry_run {
             return Ok((Revision::default(), preview));
         }
         let (sender, receiver) = oneshot::channel();
         let submission = Submission { input: Input::Order(order), reply: Reply::Order(sender) };
-        self.0.sequencer.send(submission).await.map_err(|_| stopping())?;
+        self.0.sequencer.send(Message::Submit(submission)).await.map_err(|_| stopping())?;
         match receiver.await.map_err(|_| stopping())? {
             Ok((revision, Ok(preview))) => Ok((revision, preview)),
             Ok((_, Err(refusal))) => Err(refused(&refusal)),
-            Err(problem) => Err(log_unavailable(&problem)),
+            Err(problem) => Err(log_unavailable(&format!(
+                "{problem}. Whether this order was kept is unknown: look before you repeat it"
+            ))),
         }
     }
 }
@@ -112,8 +117,7 @@ fn put(preview: &OrderPreview, prefix: &Prefix) -> Option<Member> {
 }
 
 /// The entry that a block makes, where there is none to read: in a dry run, or when it ended meanwhile.
-fn planned_entry(order: &Order, preview: &OrderPreview, revision: Revision) -> Entry {
-    let created = now();
+fn planned_entry(order: &Order, preview: &OrderPreview, revision: Revision, created: Moment) -> Entry {
     readable::entry(&sekisho_model::Entry {
         prefix: order.prefix,
         tier: Tier::Drop,

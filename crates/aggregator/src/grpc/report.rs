@@ -13,16 +13,16 @@ use sekisho_wire::{
     },
 };
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     grpc::{Context, auth, log_unavailable, received, stopping},
-    ledger::now,
-    sequencer::{Durable, Reply, Submission},
+    sequencer::{Durable, Message, Reply, Submission},
 };
 
 /// Longest wait for the first message of a stream.
@@ -63,6 +63,8 @@ struct Session {
     last: Option<u64>,
     durable: watch::Sender<Durable>,
     places: Arc<Semaphore>,
+    /// Cancelled when the host opens another stream.
+    replaced: CancellationToken,
 }
 
 async fn converse(
@@ -102,7 +104,12 @@ impl Session {
             return Err(log_unavailable(problem));
         }
         let durable = context.shared.engine().durable_sequence(&host, hello.session);
+        let replaced = CancellationToken::new();
         context.roster.update(&host, |presence| {
+            // One stream a host: a second one is a host that came back before its first one was missed.
+            if let Some(before) = presence.report_stream.replace(replaced.clone()) {
+                before.cancel();
+            }
             presence.reporting += 1;
             presence.mode = hello.mode.chars().take(16).collect();
             presence.agent_version = hello.agent_version.chars().take(64).collect();
@@ -113,10 +120,21 @@ impl Session {
             last: None,
             durable: watch::Sender::new(Durable::UpTo(durable)),
             places: Arc::new(Semaphore::new(STREAM_BATCHES_IN_FLIGHT)),
+            replaced,
             context,
         };
-        session.submit(Input::HostJoined { host, zone, addresses }, Reply::None).await?;
+        if let Err(status) = session.join(Input::HostJoined { host, zone, addresses }).await {
+            session.end().await;
+            return Err(status);
+        }
         Ok(session)
+    }
+
+    /// Waits until the log has it that the host is here: its own addresses are protected by that.
+    async fn join(&self, input: Input) -> Result<(), Status> {
+        let (sender, taken) = oneshot::channel();
+        self.submit(input, Reply::Taken(sender)).await?;
+        taken.await.map_err(|_| stopping())?.map_err(|problem| log_unavailable(&problem))
     }
 
     /// Takes batches and tells what is durable, until one side ends.
@@ -133,6 +151,9 @@ impl Session {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Err(stopping()),
+                () = self.replaced.cancelled() => {
+                    return Err(Reason::Replaced.status("this host has opened another report stream; only the newest counts"));
+                }
                 changed = durable.changed() => {
                     changed.map_err(|_| stopping())?;
                     let state = durable.borrow_and_update().clone();
@@ -177,7 +198,7 @@ impl Session {
         self.in_order(batch.sequence).map_err(named)?;
         observation::admit(&batch).map_err(named)?;
         self.last = Some(batch.sequence);
-        let (totals, at) = (batch.totals, now());
+        let (totals, at) = (batch.totals, self.context.shared.now());
         self.context
             .roster
             .update(&self.host, |presence| (presence.totals, presence.last_report) = (totals, Some(at)));
@@ -200,7 +221,8 @@ impl Session {
     }
 
     async fn submit(&self, input: Input, reply: Reply) -> Result<(), Status> {
-        self.context.sequencer.send(Submission { input, reply }).await.map_err(|_| stopping())
+        let submission = Message::Submit(Submission { input, reply });
+        self.context.sequencer.send(submission).await.map_err(|_| stopping())
     }
 
     async fn end(self) {

@@ -8,7 +8,7 @@ use sekisho_feed::{Start, Step};
 use sekisho_model::{
     Digest, HostId, Member, Position, Revision,
     feed::Response as Said,
-    limits::{BOOKMARK_INTERVAL, MAX_MESSAGE_BYTES, SNAPSHOT_MEMBERS},
+    limits::{BOOKMARK_INTERVAL, SNAPSHOT_MEMBERS},
 };
 use sekisho_wire::{
     Reason, feed,
@@ -23,12 +23,19 @@ use tonic::{Status, Streaming};
 
 use crate::{
     grpc::{Context, auth, received, stopping},
-    ledger::now,
     roster::Presence,
 };
 
 /// Longest wait for the first message of a stream.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest that a message may wait to be taken. A subscriber that reads nothing holds memory, and its
+/// place among the snapshots' senders.
+const TAKEN_WITHIN: Duration = Duration::from_secs(15);
+/// Watch streams that one host may have: the one before may not be missed yet.
+const STREAMS_PER_HOST: usize = 2;
+/// Bytes of stored deltas that are read at a time.
+const STORED_BYTES: usize = 64 << 10;
 
 /// The way to the subscriber.
 type Out = mpsc::Sender<Result<WatchResponse, Status>>;
@@ -46,21 +53,30 @@ pub async fn serve(
     mut incoming: Streaming<WatchRequest>,
     out: Out,
 ) {
-    let host = match greet(&context, caller.as_ref(), &mut incoming).await {
-        Ok((host, applied)) => {
-            let presence = host.map(|host| Watching::begin(&context, host));
-            let heard = listen(presence.as_ref(), incoming);
-            let mut subscriber =
-                Subscriber { context: context.clone(), out: out.clone(), cursor: Revision::default() };
-            tokio::select! {
-                result = heard => result,
-                result = subscriber.run(applied) => result,
-            }
-        }
+    let ended = match greet(&context, caller.as_ref(), &mut incoming).await {
+        Ok((host, applied)) => follow(&context, host, applied, incoming, &out).await,
         Err(status) => Err(status),
     };
-    if let Err(status) = host {
-        drop(out.send(Err(status)).await); // The subscriber may have gone.
+    if let Err(status) = ended {
+        // The subscriber may have gone, or read nothing.
+        drop(timeout(TAKEN_WITHIN, out.send(Err(status))).await);
+    }
+}
+
+async fn follow(
+    context: &Context,
+    host: Option<HostId>,
+    applied: Applied,
+    incoming: Streaming<WatchRequest>,
+    out: &Out,
+) -> Result<(), Status> {
+    let host = host.map(|host| Watching::begin(context, host)).transpose()?;
+    let heard = listen(host.as_ref(), incoming);
+    let mut subscriber =
+        Subscriber { context: context.clone(), out: out.clone(), cursor: Revision::default() };
+    tokio::select! {
+        result = heard => result,
+        result = subscriber.run(applied) => result,
     }
 }
 
@@ -103,9 +119,18 @@ struct Watching {
 }
 
 impl Watching {
-    fn begin(context: &Context, host: HostId) -> Self {
-        context.roster.update(&host, |presence| presence.watching += 1);
-        Self { context: context.clone(), host }
+    fn begin(context: &Context, host: HostId) -> Result<Self, Status> {
+        let streams = context.roster.update(&host, |presence| {
+            presence.watching += 1;
+            presence.watching
+        });
+        let watching = Self { context: context.clone(), host };
+        if streams > STREAMS_PER_HOST {
+            return Err(
+                Reason::LimitReached.status(format!("a host may have {STREAMS_PER_HOST} watch streams"))
+            );
+        }
+        Ok(watching)
     }
 
     /// The host has this in force. Where the head can judge it and it is not what it should be, that shows.
@@ -114,12 +139,12 @@ impl Watching {
             let publisher = self.context.shared.publisher();
             (publisher.position(), publisher.digest())
         };
-        let wrong = position == head && digest != right;
+        let (wrong, at) = (position == head && digest != right, self.context.shared.now());
         if wrong {
             tracing::error!(host = %self.host, %position, "a host has another list in force than it says; restart its agent");
         }
         self.update(|presence| {
-            presence.applied = Some((position, now()));
+            presence.applied = Some((position, at));
             presence.refusal.clear();
             if wrong {
                 presence.refusal = format!("{}: its list differs from the aggregator's", position.revision);
@@ -127,8 +152,8 @@ impl Watching {
         });
     }
 
-    fn update(&self, change: impl FnOnce(&mut Presence)) {
-        self.context.roster.update(&self.host, change);
+    fn update<T>(&self, change: impl FnOnce(&mut Presence) -> T) -> T {
+        self.context.roster.update(&self.host, change)
     }
 }
 
@@ -146,8 +171,15 @@ async fn listen(host: Option<&Watching>, mut incoming: Streaming<WatchRequest>) 
         match said {
             Said::Applied { position, digest } => host.applied(position, digest),
             Said::Refused { revision, reason, message } => {
-                tracing::warn!(host = %host.host, %revision, ?reason, message, "a host refused a revision");
-                host.update(|presence| presence.refusal = format!("{revision}: {message}"));
+                let refusal = format!("{revision}: {message}");
+                let known = host.update(|presence| {
+                    let before = std::mem::replace(&mut presence.refusal, refusal.clone());
+                    before == refusal
+                });
+                // Said once: a host may try again as often as it likes.
+                if !known {
+                    tracing::warn!(host = %host.host, %revision, ?reason, message, "a host refused a revision");
+                }
             }
             Said::Start { .. } => {
                 return Err(Reason::MalformedField.status_about(
@@ -169,7 +201,7 @@ impl Subscriber {
             let publisher = shared.publisher();
             (publisher.position(), publisher.digest(), publisher.start(applied))
         };
-        self.send(feed::welcome(now(), position)).await?;
+        self.send(feed::welcome(shared.now(), position)).await?;
         match start {
             Start::Resume(revision) => {
                 self.cursor = revision;
@@ -219,7 +251,7 @@ impl Subscriber {
     /// Sends deltas that are not in the ring any more; a snapshot when they are not stored either.
     async fn stored(&mut self) -> Result<(), Status> {
         let (reader, cursor) = (self.context.shared.reader.clone(), self.cursor);
-        let read = tokio::task::spawn_blocking(move || reader.deltas_after(cursor, MAX_MESSAGE_BYTES)).await;
+        let read = tokio::task::spawn_blocking(move || reader.deltas_after(cursor, STORED_BYTES)).await;
         let deltas = match read.map_err(|error| Status::internal(error.to_string()))? {
             Ok(Some(deltas)) if !deltas.is_empty() => deltas,
             Ok(_) => return self.snapshot().await,
@@ -257,6 +289,13 @@ impl Subscriber {
     }
 
     async fn send(&self, message: WatchResponse) -> Result<(), Status> {
-        self.out.send(Ok(message)).await.map_err(|_| Status::cancelled("the subscriber went"))
+        let sent = tokio::select! {
+            () = self.context.stop.cancelled() => return Err(stopping()),
+            sent = timeout(TAKEN_WITHIN, self.out.send(Ok(message))) => sent,
+        };
+        let taken = sent.map_err(|_| {
+            Reason::LimitReached.status("nothing was read for 15 s; come back when you can read")
+        })?;
+        taken.map_err(|_| Status::cancelled("the subscriber went"))
     }
 }

@@ -183,8 +183,12 @@ impl Nft {
         Ok((listed, interrupted || mixed))
     }
 
-    /// The low 16 bits of the number of transactions that this kernel has carried out.
-    fn generation(&mut self) -> Result<Option<u16>, KernelError> {
+    /// The low 16 bits of the number of transactions that this kernel has carried out: who knows its own
+    /// sees whether somebody else has changed the firewall.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn generation(&mut self) -> Result<Option<u16>, KernelError> {
         let mut generation = None;
         self.0.ask(
             |writer, sequence| start(writer, GET_GENERATION, ONE, sequence, |_| ()),
