@@ -16,6 +16,8 @@ mod evidence;
 #[cfg(test)]
 mod families;
 #[cfg(test)]
+mod firewall;
+#[cfg(test)]
 mod grpcurl;
 #[cfg(test)]
 mod identity;
@@ -35,5 +37,7 @@ mod raw;
 mod slow;
 #[cfg(test)]
 mod startup;
+#[cfg(test)]
+mod stopping;
 #[cfg(test)]
 mod support;

@@ -6,9 +6,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, fs, path::Path};
 
-use clap::{
-    ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, error::ErrorKind, parser::ValueSource,
-};
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, error::ErrorKind, parser::ValueSource};
 use toml::{Spanned, Value};
 
 use crate::exit::usage;
@@ -92,7 +90,9 @@ fn keys(command: &Command) -> String {
 
 /// Whether a file may set it: what takes no value is for one start only.
 fn is_key(arg: &clap::Arg) -> bool {
-    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append) && arg.get_id() != "config"
+    let takes_value =
+        arg.get_num_args().map_or(arg.get_action().takes_values(), |number| number.takes_values());
+    takes_value && arg.get_id() != "config"
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {

@@ -5,7 +5,7 @@ use alloc::{borrow::Cow, collections::BTreeMap, vec::Vec};
 use sekisho_model::{Change, Digest, Key, List, Member, Moment, Prefix, limits::MAX_ALLOW_TTL};
 
 use crate::{
-    Element, MIN_TIMEOUT, Op, RulesetError, SetName, Transaction, check,
+    Element, Kind, MIN_TIMEOUT, Op, RulesetError, SetName, Transaction, check,
     cover::{Piece, cover},
     overlay::{Held, Overlay},
     range::Range,
@@ -155,8 +155,9 @@ impl Mirror {
             return;
         }
         let (set, range) = (SetName::for_block(prefix), Range::from(*prefix));
-        // Also of what this mirror lacks: the kernel may be a step ahead of it, after a restart.
-        if before.is_some() || state.is_none() {
+        // Also an address that this mirror lacks: the kernel may be a step ahead of it, after a restart. Not
+        // so an interval, whose removal would take another that begins at the same address with it.
+        if before.is_some() || (state.is_none() && set.kind() == Kind::Hash) {
             steps.removes.push(Op::Remove { set, range });
         }
         let after = state.and_then(|held| element(set, range, held.expires, now));
