@@ -28,6 +28,8 @@ mod main_job;
 #[cfg(test)]
 mod modes;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod operator;
 #[cfg(test)]
 mod outage;

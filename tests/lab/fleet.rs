@@ -62,7 +62,8 @@ pub struct Fleet {
     pub certs: Certs,
     /// Where everything stands.
     pub world: World,
-    server: Files,
+    /// The aggregator's own files.
+    pub server: Files,
     directory: TempDir,
 }
 

@@ -22,10 +22,18 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) connection: Connection,
     /// How to print: for people, or for programs
-    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value = "table")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "SEKISHO_OUTPUT",
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
     pub(crate) output: Format,
     /// Settings as TOML; a key is a flag's name with _ for -
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, env = "SEKISHO_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) verb: Verb,
