@@ -118,11 +118,19 @@ fn oversized_and_undecodable_messages_are_refused() {
         let status = refused(fleet, huge)?;
         ensure!(status.code() == Code::ResourceExhausted, "{status:?}");
         ensure!(Reason::LimitReached.is_in(&status), "{status:?}");
-        let garbage =
-            fleet.call_as(&files, async |channel| crate::raw::report(channel, vec![0xff; 64]).await)?;
-        let Err(status) = garbage else { bail!("garbage is taken for a message") };
-        ensure!(status.code() == Code::InvalidArgument, "{status:?}");
-        ensure!(Reason::MalformedField.is_in(&status), "{status:?}");
+        for (files, method) in [
+            (&files, "/sekisho.v1.ObservationService/Report"),
+            (&fleet.operator, "/sekisho.v1.OperatorService/Block"),
+        ] {
+            let send =
+                |bytes| fleet.call_as(files, async |channel| crate::raw::call(channel, method, bytes).await);
+            let Err(status) = send(vec![0xff; 64])? else { bail!("garbage is taken for a message") };
+            ensure!(status.code() == Code::InvalidArgument, "{method}: {status:?}");
+            ensure!(Reason::MalformedField.is_in(&status), "{method}: {status:?}");
+            let Err(status) = send(vec![0; 2 << 20])? else { bail!("2 MiB are taken") };
+            ensure!(status.code() == Code::ResourceExhausted, "{method}: {status:?}");
+            ensure!(Reason::LimitReached.is_in(&status), "{method}: {status:?}");
+        }
         Ok(())
     });
 }

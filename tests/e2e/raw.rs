@@ -11,11 +11,15 @@ use tonic::{
     transport::Channel,
 };
 
-/// Sends `bytes` as the first message on a report stream, and returns how the stream ends.
-pub(crate) async fn report(channel: Channel, bytes: Vec<u8>) -> Result<Result<(), Status>> {
+/// Sends `bytes` as the first message of a call of `method`, and returns how it ends.
+pub(crate) async fn call(
+    channel: Channel,
+    method: &'static str,
+    bytes: Vec<u8>,
+) -> Result<Result<(), Status>> {
     let mut grpc = Grpc::new(channel);
     grpc.ready().await?;
-    let path = PathAndQuery::from_static("/sekisho.v1.ObservationService/Report");
+    let path = PathAndQuery::from_static(method);
     let request = Request::new(tokio_stream::iter([bytes]));
     let mut answers = match grpc.streaming(request, path, Bytes).await {
         Ok(answers) => answers.into_inner(),

@@ -14,11 +14,14 @@ use sekisho_wire::{
     },
 };
 use tokio::net::TcpListener;
-use tonic::transport::Server;
+use tonic::{Code, Status, body::Body, codegen::http::Response, transport::Server};
 use tonic_health::server::HealthReporter;
 use tonic_reflection::server::Builder;
+use tower::util::MapResponseLayer;
 
-use crate::grpc::{Context, blocklist::Blocklist, fleet::Fleet, operator::Operators, report::Reports};
+use crate::grpc::{
+    Context, blocklist::Blocklist, fleet::Fleet, operator::Operators, received, report::Reports,
+};
 
 /// Streams that one connection may have open.
 const MAX_STREAMS: u32 = 64;
@@ -58,6 +61,7 @@ pub async fn serve(
     let stop = context.stop.clone();
     let incoming = listener::accept(listener, tls, stop.clone());
     Server::builder()
+        .layer(MapResponseLayer::new(promised))
         .max_concurrent_streams(MAX_STREAMS)
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
@@ -83,6 +87,17 @@ pub async fn serve(
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
         .await
         .context("the gRPC server ended")
+}
+
+/// Gives the transport's own errors of unary calls the codes that the protocol promises. Errors of the
+/// services carry details, and stay as they are.
+fn promised(response: Response<Body>) -> Response<Body> {
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.details().is_empty() && status.code() != Code::Ok => {
+            received(status).into_http()
+        }
+        _ => response,
+    }
 }
 
 /// While the log takes nothing, the services that write to it are not serving; reading goes on.
