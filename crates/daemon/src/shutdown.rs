@@ -3,7 +3,8 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled by the first SIGTERM or SIGINT. The second one ends the process at once.
+/// A token that is cancelled by the first SIGTERM or SIGINT. Further ones change nothing: a terminal and the
+/// script that it runs may both send one.
 ///
 /// # Errors
 /// When the handlers cannot be installed.
@@ -18,12 +19,6 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
         }
         tracing::info!("asked to stop");
         stop.cancel();
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::warn!("asked again: ending at once");
-        std::process::exit(1);
     });
     Ok(token)
 }
