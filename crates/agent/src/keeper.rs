@@ -28,6 +28,8 @@ use crate::{
 
 /// Members that are looked up in the kernel to confirm what the journal says.
 const SAMPLES: usize = 64;
+/// One element in this many becomes a sample.
+const SPREAD: usize = 1_009;
 /// Elements of a set that is read as a whole without a second thought.
 const SMALL: usize = 10_000;
 /// Difference of two timeouts that is only the time between two readings.
@@ -245,9 +247,14 @@ impl Keeper {
             if let Some(place) = SetName::FILLED.iter().position(|set| *set == element.set) {
                 counted[place] += 1;
             }
-            if samples.len() < SAMPLES || n % 1_009 == 0 {
-                samples.truncate(SAMPLES - 1);
-                samples.push((element.set, element.range.first()));
+            // The first ones, and in a long list ones from all over it in their places.
+            let sample = (element.set, element.range.first());
+            if samples.len() < SAMPLES {
+                samples.push(sample);
+            } else if n % SPREAD == 0
+                && let Some(place) = samples.get_mut((n / SPREAD) % SAMPLES)
+            {
+                *place = sample;
             }
         }
         for (set, counted) in SetName::FILLED.into_iter().zip(counted) {
@@ -346,7 +353,13 @@ impl Keeper {
                 tracing::error!(
                     "another program has changed the elements of table inet sekisho; bringing it in line"
                 );
-                self.reconcile(&[])?;
+                if self.unknown {
+                    // The kernel may be ahead of the journal: as at the start, nothing is let go.
+                    let difference = diff(&self.held()?, &self.mirror, self.clock.now(), TOLERANCE);
+                    self.commit(&additions(&difference)?)?;
+                } else {
+                    self.reconcile(&[])?;
+                }
                 self.counts.repairs += 1;
                 self.generation = self.nft.generation()?;
             }
