@@ -26,27 +26,119 @@ pub struct Checkpoint {
     pub horizon: Moment,
     /// The policy in force.
     pub policy: Policy,
-    /// Whether the list was full when a quorum was met, and no room has been seen since.
-    pub is_full: bool,
+    /// The chance bound in force.
+    pub chance: u32,
+    /// First counting sightings of IPv4 units: in how many there were in which 5 s, the oldest first.
+    pub counted_rate: Vec<(i64, u64)>,
+    /// First sightings of all of IPv4 units, likewise.
+    pub seen_rate: Vec<(i64, u64)>,
+    /// Limits that are reached, and how many listings each has held back.
+    pub held_back: Vec<(Limit, u64)>,
+    /// Whether units went since too many are tracked, and there has been no room since.
+    pub units_full: bool,
+    /// The bombed prefix that was last said to be withheld.
+    pub withheld: Option<Prefix>,
+    /// Entries that evidence listed within the last minute, the oldest first.
+    pub recent: Vec<(Moment, Prefix)>,
     /// The hosts in the order of their numbers: the first has number 0.
     pub hosts: Vec<HostRecord>,
     /// The names on the policy's never-list, sorted.
     pub names: Vec<ResolvedName>,
     /// The blocklist, sorted by prefix.
     pub entries: Vec<Entry>,
+    /// What evidence listed, and how it stands: sorted by prefix.
+    pub standings: Vec<StandingRecord>,
     /// The allowlist, sorted by prefix.
     pub allowlist: Vec<Allowed>,
     /// What is held off the blocklist, sorted by prefix.
     pub holds: Vec<Hold>,
     /// Past listings, the one that ended first comes first.
     pub past: Vec<PastListing>,
-    /// The evidence: the longest untouched unit first, and of each unit, in one piece, the newest
-    /// first. The order is part of the state.
-    pub evidence: Vec<UnitSighting>,
-    /// The hits of listed units: units in the order of their entries, the newest first.
-    pub hits: Vec<UnitSighting>,
+    /// Requests that were carried out, the oldest first.
+    pub requests: Vec<DoneRequest>,
+    /// The tracked units: those of one host in line, then the others in line. The order is part of the
+    /// state.
+    pub units: Vec<UnitRecord>,
+    /// Units with counter-evidence, in line.
+    pub counter: Vec<CounterRecord>,
+    /// Blocks that are still to be looked at, in line.
+    pub blocks: Vec<Prefix>,
     /// What was counted; the sizes at its end are not read.
     pub counters: Counters,
+}
+
+/// A tracked unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitRecord {
+    /// Which.
+    pub unit: Unit,
+    /// Whether it stands in line with those that several hosts saw.
+    pub is_shared: bool,
+    /// Whether it was seen again since it stands in line.
+    pub is_touched: bool,
+    /// The hosts that saw it, the newest first.
+    pub sightings: Vec<SightingRecord>,
+}
+
+/// How an entry that evidence listed stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingRecord {
+    /// The entry's prefix.
+    pub prefix: Prefix,
+    /// When something was last seen or hit in it.
+    pub active: Moment,
+    /// When it is next looked at whether it is quiet; none if it never is.
+    pub check: Option<Moment>,
+    /// The hosts that saw or hit something in it, the newest first.
+    pub witnesses: Vec<SightingRecord>,
+}
+
+/// A unit of which hosts have counter-evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CounterRecord {
+    /// Which.
+    pub unit: Unit,
+    /// The hosts, the newest first.
+    pub hosts: Vec<CounterSighting>,
+}
+
+/// One host's counter-evidence about a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterSighting {
+    /// The number of the host.
+    pub host: u32,
+    /// When, by the log's time.
+    pub seen: Moment,
+    /// How many connections.
+    pub connections: u32,
+}
+
+/// The most recent sighting of something by one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SightingRecord {
+    /// The number of the host.
+    pub host: u32,
+    /// When, by the log's time.
+    pub seen: Moment,
+    /// The most retransmits that it reported; 0 for a hit.
+    pub retransmits: u8,
+    /// Stuck sockets that it reported, up to 255; 0 for a hit.
+    pub sockets: u8,
+    /// Whether it counts towards a quorum.
+    pub counts: bool,
+}
+
+/// A request that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoneRequest {
+    /// When, by the log's time.
+    pub at: Moment,
+    /// The log entry that carried it out.
+    pub revision: Revision,
+    /// The order, whose request id it is.
+    pub order: Order,
+    /// What it did.
+    pub changes: Vec<Change>,
 }
 
 /// A DNS name of the policy.

@@ -26,6 +26,33 @@ pub struct HostRecord {
     pub totals: Totals,
     /// Observations that were taken from it.
     pub observations: u64,
+    /// Until when its single sightings do not count.
+    pub flooded_until: Moment,
+    /// Until when its evidence does not count at all.
+    pub outage_until: Moment,
+    /// Whether it was said that it is limited: it brought more single units than it may.
+    pub is_limited: bool,
+    /// The minute of the log's time that `minute_units` is about.
+    pub minute: i64,
+    /// Units that it saw stuck in that minute.
+    pub minute_units: u64,
+    /// What it usually completes, and what it completes now.
+    pub meter: Meter,
+}
+
+/// How many handshakes a host completes: by it, a broken path is told from an attack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meter {
+    /// When its totals were last taken, by the log's time; none before the first of a session.
+    pub taken: Option<Moment>,
+    /// Completed handshakes a second, in thousandths, as learnt; none before anything was.
+    pub usual: Option<u64>,
+    /// Milliseconds that are not judged yet.
+    pub millis: u64,
+    /// Handshakes that were completed in those.
+    pub completed: u64,
+    /// Networks of the units that got stuck in those, sorted; no more than it takes.
+    pub networks: Vec<Prefix>,
 }
 
 impl HostRecord {

@@ -13,6 +13,7 @@ pub mod checkpoint;
 pub mod counters;
 mod engine;
 mod evidence;
+pub mod explain;
 mod hits;
 pub mod hosts;
 mod joins;
@@ -37,7 +38,9 @@ mod tests;
 pub use checkpoint::Checkpoint;
 pub use counters::Counters;
 pub use engine::Engine;
-pub use hosts::HostRecord;
-pub use outcome::{AllowanceEnd, End, Event, OrderPreview, OrderResult, Outcome};
-pub use read::Witness;
+pub use explain::{Counts, CounterWitness, Explanation, PrefixPicture, Quorums, Witness};
+pub use hosts::{HostRecord, Meter};
+pub use outcome::{
+    AllowanceEnd, Cause, End, Event, Flood, Limit, OrderPreview, OrderResult, Outcome, Retier,
+};
 pub use refusal::Refusal;

@@ -51,6 +51,7 @@ impl fmt::Debug for Digest {
 fn hash(member: &Member) -> u128 {
     let list = match member.list {
         List::Allow => 1,
+        List::Block(Tier::Suppress) => 2,
         List::Block(Tier::Drop) => 3,
     };
     let mut hasher = SipHasher24::new_with_key(&KEY);

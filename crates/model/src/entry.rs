@@ -5,9 +5,12 @@ use core::fmt;
 
 use crate::{Moment, OperatorId, Prefix, Revision};
 
-/// What is done to the packets of an entry.
+/// What is done to the packets of an entry. The stricter tier is the greater one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
+    /// The first SYN-ACK of each handshake passes, its retransmits are dropped: an honest client still
+    /// connects.
+    Suppress,
     /// Inbound SYNs are dropped.
     Drop,
 }
@@ -15,6 +18,7 @@ pub enum Tier {
 impl fmt::Display for Tier {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.pad(match self {
+            Self::Suppress => "suppress",
             Self::Drop => "drop",
         })
     }
@@ -30,6 +34,17 @@ pub enum Reason {
         /// The quorum that was in force then.
         quorum: u32,
     },
+    /// A prefix in which many units were stuck at once, each perhaps only once: carpet bombing.
+    Prefix {
+        /// Distinct hosts that had seen one of its units when it was last listed or renewed.
+        hosts: u32,
+        /// The quorum of hosts that was in force then.
+        quorum: u32,
+        /// Distinct units that were stuck then.
+        units: u32,
+        /// The fewest units that would have done.
+        least: u32,
+    },
     /// An operator ordered it.
     Order {
         /// Who.
@@ -37,6 +52,13 @@ pub enum Reason {
         /// Why, in the operator's words.
         text: String,
     },
+}
+
+impl Reason {
+    /// Whether evidence listed it, not an order.
+    pub fn is_evidence(&self) -> bool {
+        !matches!(self, Self::Order { .. })
+    }
 }
 
 /// One prefix on the blocklist: a reflection *victim*, never an attacker.

@@ -62,6 +62,10 @@ name! {
     /// One operator's identity: the last segment of its certificate's `spiffe://…/operator/<name>`.
     OperatorId
 }
+name! {
+    /// A caller's own name for one order, by which a repeat is known.
+    RequestId
+}
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ pub const MAX_REASON_BYTES: usize = 512;
 
 /// Largest gRPC message either side takes, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
-/// Most observations and hits, together, in one batch.
+/// Most observations, hits and counter-evidence, together, in one batch.
 pub const MAX_BATCH_ROWS: usize = 10_000;
 /// Most addresses of its own that an agent may name.
 pub const MAX_HOST_ADDRESSES: usize = 256;
@@ -30,8 +30,23 @@ pub const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Hosts kept per unit beyond the quorum: the Kth most recent distinct ones are exact.
 pub const SPARE_WITNESSES: usize = 2;
-/// Units that are tracked at the same time; the oldest go first.
+/// Fresh witnesses of a unit up to which further ones are logged, whatever the policy's quorum: a replay
+/// under another policy is exact up to that quorum.
+pub const LOGGED_WITNESSES: usize = 8;
+/// Units that are tracked at the same time; of those that one host alone saw the oldest go first.
 pub const MAX_UNITS: usize = 10_000_000;
+/// The part of the tracked units that one host alone may have brought: 1 in this many.
+pub const HOST_UNITS_SHARE: usize = 4;
+/// Units of which counter-evidence is kept; the oldest go first.
+pub const MAX_COUNTER_UNITS: usize = 1_000_000;
+/// Hosts kept per unit that have counter-evidence about it.
+pub const COUNTER_WITNESSES: usize = 4;
+/// Units that are looked at for prefixes in one log entry, over those that its rows pay for.
+pub const PREFIX_UNITS_BASE: usize = 20_000;
+/// Request ids of orders that are remembered; the oldest go first.
+pub const MAX_REQUESTS: usize = 10_000;
+/// How long the request id of an order is remembered.
+pub const REQUEST_MEMORY: Duration = Duration::from_secs(86_400);
 /// Past listings that are remembered, to double the time of repeats; the oldest go first.
 pub const MAX_PAST_LISTINGS: usize = 1_000_000;
 /// Prefixes on the allowlist.
@@ -40,6 +55,14 @@ pub const MAX_ALLOWLIST: usize = 10_000;
 pub const MAX_NEVER: usize = 10_000;
 /// Highest quorum that a policy may ask for.
 pub const MAX_QUORUM: u32 = 64;
+/// Most zones that a policy may ask for.
+pub const MAX_ZONES: u32 = 16;
+/// Most units of a prefix that a policy may ask for.
+pub const MAX_PREFIX_UNITS: u32 = 4_096;
+/// Most new entries a minute that a policy may allow.
+pub const MAX_NEW_PER_MINUTE: u32 = 1_000_000;
+/// Most new units a minute that a policy may allow a host.
+pub const MAX_HOST_UNITS: u32 = 10_000_000;
 /// Most entries that a policy may allow.
 pub const MAX_ENTRIES: u32 = 10_000_000;
 /// Longest that an operator's block may last.
@@ -80,6 +103,10 @@ pub const MAX_SUBSCRIBERS: usize = 20_000;
 pub const CHECKPOINT_EVERY: u64 = 50_000;
 /// Checkpoints that are kept.
 pub const CHECKPOINTS_KEPT: usize = 2;
+/// Longest time between two records of a host's totals in the log.
+pub const TOTALS_INTERVAL: Duration = Duration::from_secs(30);
+/// How long events are kept for operators.
+pub const EVENT_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 /// How long the log is kept behind the oldest kept checkpoint.
 pub const LOG_RETENTION: Duration = Duration::from_secs(7 * 86_400);
 

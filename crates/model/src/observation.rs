@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::{HostId, Unit};
+use crate::{HostId, Tier, Unit};
 
 /// What one host saw about one unit in one reporting window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +18,27 @@ pub struct Observation {
 }
 
 /// A listed unit whose packets the kernel still drops: the attack goes on.
+///
+/// At [`Tier::Drop`] they were SYNs, of which nobody knows whether an honest client sent them. At
+/// [`Tier::Suppress`] they were retransmitted SYN-ACKs: handshakes that were stuck, as good as seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hit {
     /// Whose packets.
     pub unit: Unit,
+    /// Which rule dropped them.
+    pub tier: Tier,
     /// Packets dropped since the last reading.
     pub packets: u64,
+}
+
+/// Counter-evidence: honest clients live at a unit that is a candidate or listed, since this host has
+/// connections with it whose handshakes were completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// Whose connections.
+    pub unit: Unit,
+    /// Connections of it that are established, or were until a moment ago. At least 1.
+    pub connections: u32,
 }
 
 /// The host as a whole at the time of a batch: what the sample may have missed.
@@ -39,6 +54,11 @@ pub struct Totals {
     pub truncated: u64,
     /// Packets dropped by our rules since the table was made.
     pub dropped_packets: u64,
+    /// `Tcp: PassiveOpens` since boot: inbound handshakes that were completed.
+    pub completed: u64,
+    /// Distinct units that were newly proven stuck since the agent began, whether they fit the batch
+    /// or not.
+    pub stuck_units: u64,
 }
 
 /// One agent's report: what it saw since the one before.
@@ -56,6 +76,8 @@ pub struct Batch {
     pub observations: Vec<Observation>,
     /// What was hit.
     pub hits: Vec<Hit>,
+    /// Where honest clients live.
+    pub completed: Vec<Completed>,
     /// The host as a whole.
     pub totals: Totals,
 }
