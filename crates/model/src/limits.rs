@@ -103,12 +103,16 @@ pub const MAX_SUBSCRIBERS: usize = 20_000;
 
 /// Log entries after which a checkpoint is written.
 pub const CHECKPOINT_EVERY: u64 = 50_000;
-/// Checkpoints that are kept.
+/// Checkpoints that are kept for a restart.
 pub const CHECKPOINTS_KEPT: usize = 2;
+/// Time between the older checkpoints that are kept, as far back as the log is, for replays.
+pub const CHECKPOINT_SPACING: Duration = Duration::from_secs(86_400);
 /// Longest time between two records of a host's totals in the log.
 pub const TOTALS_INTERVAL: Duration = Duration::from_secs(30);
 /// How long events are kept for operators.
 pub const EVENT_RETENTION: Duration = Duration::from_secs(30 * 86_400);
+/// Events that are kept at most; the oldest go first.
+pub const STORED_EVENTS: u64 = 10_000_000;
 /// How long the log is kept behind the oldest kept checkpoint.
 pub const LOG_RETENTION: Duration = Duration::from_secs(7 * 86_400);
 
