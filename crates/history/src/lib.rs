@@ -3,3 +3,4 @@
 
 pub mod checkpoint;
 pub mod records;
+pub mod replay;
