@@ -13,10 +13,7 @@ use sekisho_model::{
     HostId, Input, Policy,
     limits::{MAX_SUBSCRIBERS, SNAPSHOT_SENDERS},
 };
-use tokio::{
-    net::TcpListener,
-    sync::Semaphore,
-};
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,7 +23,6 @@ use crate::{
     roster::Roster,
     sequencer::{self, Message},
     settings::Settings,
-    shared::Shared,
 };
 
 /// How long connections have to end when the process stops.

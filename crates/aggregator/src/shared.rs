@@ -90,9 +90,11 @@ impl Shared {
     /// The policy's names may have changed.
     pub fn announce_names(&self) {
         let names = self.engine().policy().never.names.clone();
-        self.names.send_if_modified(|known| *known != names && {
-            *known = names;
-            true
+        self.names.send_if_modified(|known| {
+            *known != names && {
+                *known = names;
+                true
+            }
         });
     }
 

@@ -158,10 +158,9 @@ fn guards(event: &Event) -> Option<Kind> {
             max: readable::count(*max),
             prefix: prefix.to_string(),
         }),
-        Event::LimitCleared { limit, held } => Kind::LimitCleared(pb::LimitCleared {
-            limit: self::limit(*limit) as i32,
-            held: long(*held),
-        }),
+        Event::LimitCleared { limit, held } => {
+            Kind::LimitCleared(pb::LimitCleared { limit: self::limit(*limit) as i32, held: long(*held) })
+        }
         Event::ChanceBound { from, to, units } => Kind::ChanceBoundMoved(pb::ChanceBoundMoved {
             from: readable::count(*from),
             to: readable::count(*to),

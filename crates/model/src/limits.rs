@@ -8,6 +8,9 @@ pub const MAX_NAME_BYTES: usize = 253;
 /// Longest reason that an operator may give, in bytes.
 pub const MAX_REASON_BYTES: usize = 512;
 
+/// Longest policy in a request, in bytes.
+pub const MAX_POLICY_BYTES: usize = 512 << 10;
+
 /// Largest gRPC message either side takes, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 /// Most observations, hits and counter-evidence, together, in one batch.

@@ -69,7 +69,8 @@ impl EventService for Events {
         let filter = Filter::new(&request.prefix, &request.kinds)?;
         let place = self.0.subscribers.clone().try_acquire_owned();
         let place = place.map_err(|_| {
-            Reason::LimitReached.status("this aggregator has as many subscribers as it takes; ask another one")
+            Reason::LimitReached
+                .status("this aggregator has as many subscribers as it takes; ask another one")
         })?;
         let after = request.after.filter(|after| after.epoch == self.0.shared.epoch.0);
         let after = after.map(|after| EventId {
@@ -98,7 +99,8 @@ struct Filter {
 impl Filter {
     fn new(prefix: &str, kinds: &[i32]) -> Result<Self, Malformed> {
         let prefix = if prefix.is_empty() { None } else { Some(readable::prefix(prefix)?) };
-        let known = |kind: &i32| EventKind::try_from(*kind).ok().filter(|kind| *kind != EventKind::Unspecified);
+        let known =
+            |kind: &i32| EventKind::try_from(*kind).ok().filter(|kind| *kind != EventKind::Unspecified);
         let kinds: Option<Vec<EventKind>> = kinds.iter().map(known).collect();
         let kinds = kinds.ok_or_else(|| Malformed::field("kinds", "unknown kind; ask without it"))?;
         Ok(Self { prefix, kinds })
@@ -177,7 +179,8 @@ async fn watch(
         let events = read.await.map_err(|_| stopping())?.map_err(unreadable)?;
         for stored in &events {
             at = stored.id;
-            let event = Some(trail::readable(stored)).filter(|event| filter.is_about(stored) && filter.takes(event));
+            let event =
+                Some(trail::readable(stored)).filter(|event| filter.is_about(stored) && filter.takes(event));
             if event.is_some() {
                 out.send(Ok(answer(event, at))).await.map_err(gone)?;
             }
@@ -201,7 +204,8 @@ fn before(token: &str) -> Result<Option<EventId>, Malformed> {
     let parts = token.split_once('.').and_then(|(index, ordinal)| {
         Some(EventId { index: Revision(index.parse().ok()?), ordinal: ordinal.parse().ok()? })
     });
-    let wrong = || Malformed::field("page_token", "use next_page_token of the answer before, or leave it out");
+    let wrong =
+        || Malformed::field("page_token", "use next_page_token of the answer before, or leave it out");
     parts.map(Some).ok_or_else(wrong)
 }
 
