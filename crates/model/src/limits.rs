@@ -137,5 +137,11 @@ pub const RECONNECT_MAX: Duration = Duration::from_secs(15);
 pub const HIT_SET_SIZE: u32 = 65_535;
 /// How long an address stays in the set of recently hit ones after its last hit.
 pub const HIT_SET_TIMEOUT: Duration = Duration::from_secs(60);
+/// Handshakes of suppressed addresses that the kernel remembers, each family. Where there are more, their
+/// retransmits pass, and are counted.
+pub const ANSWERED_SET_SIZE: u32 = 524_288;
+/// How long a handshake of a suppressed address is remembered after its last SYN-ACK: more than the longest
+/// time between two retransmits, 32 s at `tcp_synack_retries` = 6.
+pub const ANSWERED_SET_TIMEOUT: Duration = Duration::from_secs(40);
 /// Entries in one kernel set.
 pub const KERNEL_SET_SIZE: u32 = 16_777_216;
