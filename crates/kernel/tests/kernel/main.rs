@@ -4,4 +4,5 @@
 mod lab;
 mod nft;
 mod sockets;
+mod suppress;
 mod table;
