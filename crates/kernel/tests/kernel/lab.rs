@@ -47,6 +47,15 @@ pub(crate) fn ip(words: &str) {
     run("ip", words);
 }
 
+/// Gives this namespace an address, and waits until it takes packets for it: the kernel makes the route to an
+/// IPv6 address a little later.
+pub(crate) fn own(address: IpAddr, link: &str) {
+    let (length, family, more) = if address.is_ipv4() { (32, "-4", "") } else { (128, "-6", " nodad") };
+    ip(&format!("{family} addr add {address}/{length} dev {link}{more}"));
+    let route = || run("ip", &format!("{family} route show table local {address}"));
+    wait_for("the address to be ours", || route().contains("local").then_some(()));
+}
+
 /// Runs a program and expects success; gives what it wrote.
 pub(crate) fn run(program: &str, words: &str) -> String {
     let output = Command::new(program).args(words.split_whitespace()).output().expect(program);

@@ -10,7 +10,7 @@ use std::{
 
 use crate::lab::{Spoofer, address, in_namespace, ip, sysctl, wait_for};
 use rustix::net::{AddressFamily, RecvFlags, SocketType, bind, connect, listen, socket, sockopt};
-use sekisho_kernel::{Counters, Diag, Netstat, Nft, own_addresses, table};
+use sekisho_kernel::{Counters, Diag, Netstat, Nft, gateways, own_addresses, table};
 use sekisho_model::{Row, Tier, Unit, limits::HIT_SET_SIZE};
 use sekisho_ruleset::Removal;
 
@@ -254,6 +254,34 @@ fn syn_cookies_are_counted() {
         Spoofer::new().syn(VICTIM, v4(&listener)).unwrap();
         wait_for("a cookie", || (Netstat::read().unwrap().cookies_sent == 1).then_some(()));
         assert_eq!(rows(), []);
+    });
+}
+
+#[test]
+fn completed_handshakes_are_counted() {
+    in_namespace(|| {
+        let ours = TcpListener::bind("127.0.0.1:0").unwrap();
+        let before = Netstat::read().unwrap().passive_opens;
+        let _clients: Vec<TcpStream> =
+            (0..5).map(|_| TcpStream::connect(ours.local_addr().unwrap()).unwrap()).collect();
+        assert_eq!(Netstat::read().unwrap().passive_opens, before + 5);
+    });
+}
+
+#[test]
+fn the_gateways_of_default_routes_are_found() {
+    with_server(|| {
+        assert!(gateways().unwrap().is_empty(), "a default route without a gateway");
+        ip("route add 198.51.100.0/24 via 192.0.2.200 dev void onlink");
+        ip("route add default via 192.0.2.254 dev void onlink metric 5");
+        ip(
+            "route add default table 77 metric 6 nexthop via 192.0.2.251 dev void onlink nexthop via 192.0.2.252 dev void onlink",
+        );
+        ip("-6 addr add 2001:db8::1/64 dev void nodad");
+        ip("-6 route add default via 2001:db8::fe dev void");
+        ip("route add default via inet6 fe80::7 dev void metric 7");
+        let wanted = ["192.0.2.251", "192.0.2.252", "192.0.2.254", "2001:db8::fe", "fe80::7"].map(address);
+        assert_eq!(gateways().unwrap(), wanted);
     });
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::lab::{Place, Spoofer, Witness, address, in_namespace, ip, run, sysctl, wait_for};
+use crate::lab::{Place, Spoofer, Witness, address, in_namespace, ip, own, run, sysctl, wait_for};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
 use sekisho_kernel::{Diag, Nft, table};
 use sekisho_model::{Tier, Unit};
@@ -24,8 +24,8 @@ fn with_server(test: impl FnOnce(&Place) + Send + 'static) {
         let outside = Place::new();
         outside.join("wire");
         sysctl("net/ipv4/conf/all/rp_filter", "0");
-        ip(&format!("addr add {SERVER4}/32 dev wire"));
-        ip(&format!("-6 addr add {SERVER6}/128 dev wire nodad"));
+        own(SERVER4.into(), "wire");
+        own(address(SERVER6), "wire");
         ip("route add default dev wire");
         ip("-6 route add default dev wire");
         outside.run(|| {
@@ -144,15 +144,7 @@ fn the_same_syn_again_is_worth_one_syn_ack_again() {
 
 /// Gives `outside` this address.
 fn at_home(outside: &Place, client: IpAddr) {
-    outside.run(move || {
-        let length = if client.is_ipv4() { 32 } else { 128 };
-        let nodad = if client.is_ipv4() { "" } else { " nodad" };
-        ip(&format!("addr add {client}/{length} dev wire{nodad}"));
-        // The kernel gives an IPv6 address its route a little later; until then what is sent to it is lost.
-        let family = if client.is_ipv4() { "-4" } else { "-6" };
-        let local = || run("ip", &format!("{family} route show table local {client}"));
-        wait_for("the address to be at home", || local().contains("local").then_some(()));
-    });
+    outside.run(move || own(client, "wire"));
 }
 
 /// Connects from `from` in the namespace of the caller.
@@ -321,8 +313,8 @@ fn syn_acks_of_pods_are_suppressed_on_their_way_through() {
             ip("-6 route add 2001:db8:51::77/128 dev wire");
         });
         let port = pod.run(|| {
-            ip("addr add 192.0.2.77/32 dev pod");
-            ip("-6 addr add 2001:db8:51::77/128 dev pod nodad");
+            own(address("192.0.2.77"), "pod");
+            own(address("2001:db8:51::77"), "pod");
             ip("route add default dev pod");
             ip("-6 route add default dev pod");
             let listener = listener();
