@@ -20,8 +20,8 @@ impl Diag {
     /// if it is in one of the prefixes; in no order, and once for each connection. Only the first
     /// [`MAX_COMPLETED_PREFIXES`] of `prefixes` are asked for.
     ///
-    /// The kernel looks at every socket and at up to all prefixes for each; only what passes comes up. What
-    /// we opened ourselves is left out, as far as its own port is none that somebody listens on: it says
+    /// The kernel walks over every socket, as for the half-open ones, and at hardly more cost; only what passes
+    /// comes up. What we opened ourselves is left out, as far as its own port is none that somebody listens on: it says
     /// nothing about the peer's SYNs.
     ///
     /// # Errors

@@ -2,12 +2,16 @@
 //! (`struct inet_diag_bc_op` of `linux/inet_diag.h`).
 //!
 //! A socket is accepted when the run ends exactly at the end of the code, and refused when it jumps over it.
-//! A condition names two distances: one if it holds, in 8 bits, and one if not, in 16. "This prefix or that
-//! one" therefore is, for each prefix but the last:
+//! A condition names two distances: one if it holds, in 8 bits, and one if not, in 16; a jump has the
+//! latter. Prefixes are laid out as a tree, so that a socket whose peer is in none of them, as nearly all are,
+//! costs a few conditions and not one for each prefix:
 //!
 //! ```text
-//! peer in PREFIX?  yes: on to the jump   no: over the jump
-//! jump             to the end
+//! several prefixes:  peer in what holds them all?   no: over this
+//!                    those of its first half, those of its second half
+//! one prefix:        peer in it?                    no: over this
+//!                    jump to the end
+//! at the end:        jump over the end
 //! ```
 
 use std::net::IpAddr;
@@ -28,22 +32,75 @@ const HOST: usize = 8;
 /// Any port.
 const ANY_PORT: i32 = -1;
 
-/// The code that accepts sockets whose peer is in one of `prefixes`; none of it for none.
+/// The code that accepts sockets whose peer is in one of `prefixes`. None of it for none: no code accepts
+/// everything.
 ///
 /// A condition about IPv4 also holds for the IPv4-mapped peers of IPv6 sockets: the kernel sees to that.
 pub(super) fn by_peer(prefixes: &[Prefix]) -> Vec<u8> {
-    let mut rest: usize = prefixes.iter().map(|prefix| condition_bytes(prefix) + STEP).sum();
+    let widest = disjoint(prefixes);
+    let (v4, v6) = widest.split_at(widest.partition_point(Prefix::is_ipv4));
+    if widest.is_empty() {
+        return Vec::new();
+    }
     let mut code = Writer::default();
-    for prefix in prefixes {
-        let bytes = condition_bytes(prefix);
-        // After the last condition there is no jump: holding, it ends there; failing, it goes over the end.
-        condition(&mut code, prefix, bytes);
-        rest -= bytes + STEP;
-        if rest > 0 {
-            step(&mut code, JUMP, STEP, rest);
+    let end = bytes(v4) + bytes(v6) + STEP;
+    any_of(&mut code, v4, end);
+    any_of(&mut code, v6, end);
+    step(&mut code, JUMP, STEP, 2 * STEP);
+    code.bytes
+}
+
+/// The prefixes in their order, without those that lie in another one.
+fn disjoint(prefixes: &[Prefix]) -> Vec<Prefix> {
+    let mut sorted = prefixes.to_vec();
+    sorted.sort_unstable();
+    let mut widest: Vec<Prefix> = Vec::with_capacity(sorted.len());
+    for prefix in sorted {
+        if !widest.last().is_some_and(|before| before.covers(&prefix)) {
+            widest.push(prefix);
         }
     }
-    code.bytes
+    widest
+}
+
+/// Writes the code that goes to `end` if the peer is in one of `prefixes`, which are of one family, in order and
+/// disjoint; and on behind itself if not.
+fn any_of(code: &mut Writer, prefixes: &[Prefix], end: usize) {
+    match prefixes {
+        [] => {}
+        [prefix] => {
+            condition(code, prefix, bytes(prefixes));
+            let here = code.bytes.len();
+            step(code, JUMP, STEP, end - here);
+        }
+        [first, .., last] => {
+            let around = around(first, last);
+            condition(code, &around, bytes(prefixes));
+            let in_first_half =
+                |prefix: &Prefix| prefix.widened(around.length() + 1).address() == around.address();
+            let (low, high) = prefixes.split_at(prefixes.partition_point(in_first_half));
+            any_of(code, low, end);
+            any_of(code, high, end);
+        }
+    }
+}
+
+/// The narrowest prefix that holds both.
+fn around(first: &Prefix, last: &Prefix) -> Prefix {
+    let bits = match (first.address(), last.address()) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        _ => 0,
+    };
+    first.widened(u8::try_from(bits).unwrap_or(u8::MAX))
+}
+
+/// How long the code for `prefixes` of one family is: a tree has one fork less than leaves.
+fn bytes(prefixes: &[Prefix]) -> usize {
+    let leaves = prefixes.len();
+    prefixes
+        .first()
+        .map_or(0, |first| leaves * (condition_bytes(first) + STEP) + (leaves - 1) * condition_bytes(first))
 }
 
 fn condition_bytes(prefix: &Prefix) -> usize {
@@ -58,8 +115,9 @@ fn step(code: &mut Writer, kind: u8, yes: usize, no: usize) {
     code.bytes.extend(u16::try_from(no).unwrap_or(u16::MAX).to_ne_bytes());
 }
 
-fn condition(code: &mut Writer, prefix: &Prefix, bytes: usize) {
-    step(code, PEER, bytes, bytes + STEP);
+/// Writes a condition that goes on behind itself if it holds, and `otherwise` bytes on if not.
+fn condition(code: &mut Writer, prefix: &Prefix, otherwise: usize) {
+    step(code, PEER, condition_bytes(prefix), otherwise);
     let family = if prefix.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     code.bytes.extend([u8::try_from(family).unwrap_or(0), prefix.length(), 0, 0]);
     code.bytes.extend(ANY_PORT.to_ne_bytes());
@@ -120,11 +178,11 @@ mod tests {
     }
 
     fn prefix() -> impl Strategy<Value = Prefix> {
-        (any::<bool>(), 0u8..8, 0u8..=3).prop_map(|(six, low, wider)| {
+        (any::<bool>(), 0u8..16, 0u8..=3, any::<bool>()).prop_map(|(six, low, wider, far)| {
             let address = if six {
-                IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(low)))
+                IpAddr::V6(Ipv6Addr::from_bits(u128::from(low) | u128::from(far) << 127))
             } else {
-                IpAddr::from([203, 0, 113, low])
+                IpAddr::from([if far { 203 } else { 9 }, 0, 113, low])
             };
             let host = Prefix::host(address);
             host.widened(host.length() - wider)
@@ -133,7 +191,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn just_the_peers_of_the_prefixes_are_accepted(prefixes in vec(prefix(), 1..20), peer in prefix()) {
+        fn just_the_peers_of_the_prefixes_are_accepted(prefixes in vec(prefix(), 1..40), peer in prefix()) {
             let code = by_peer(&prefixes);
             prop_assert!(audited(&code));
             let peer = peer.address();
@@ -147,7 +205,7 @@ mod tests {
         let prefixes: Vec<Prefix> =
             (0..most as u128).map(|low| Prefix::host(IpAddr::V6((low | 1 << 127).into()))).collect();
         let code = by_peer(&prefixes);
-        assert!(code.len() < usize::from(u16::MAX));
+        assert!(code.len() < usize::from(u16::MAX) && audited(&code));
         assert!(run(&code, prefixes[most - 1].address()) && run(&code, prefixes[0].address()));
         assert!(by_peer(&[]).is_empty());
     }

@@ -51,9 +51,11 @@ fn addresses(all: &[&str]) {
     all.iter().for_each(|each| own(address(each), "lo"));
 }
 
+/// Takes as many file descriptors as this process may have.
 fn more_files() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    setrlimit(Resource::Nofile, Rlimit { current: Some(8_192), maximum: Some(8_192) }).unwrap();
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).unwrap();
 }
 
 #[test]
