@@ -35,6 +35,7 @@ const CLOCK_TOLERANCE_MS: u64 = 5_000;
 const CONDITION: &str = "log";
 
 /// What the sequencer is told.
+#[expect(clippy::large_enum_variant, reason = "all but the last one are submissions")]
 pub enum Message {
     /// Something for the log.
     Submit(Submission),
