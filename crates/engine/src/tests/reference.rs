@@ -1,75 +1,106 @@
 //! The engine against the reference, entry by entry.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 
-use proptest::prelude::*;
-use sekisho_model::{Entry, LogEntry, Member, Reason, Revision};
+use sekisho_model::{Entry, Member};
 
 use super::{
-    histories::{history, reports},
-    naive::Naive,
+    histories::{History, for_all, told},
+    naive::{Answer, Naive},
 };
-use crate::{End, Engine, Event, Outcome};
+use crate::{Engine, Event, OrderResult, Outcome, Refusal};
 
-/// The events of the blocklist, as the reference writes them.
-fn written(outcome: &Outcome) -> Vec<String> {
-    let text = |event: &Event| match event {
-        Event::Listed { entry, .. } => Some(format!("{} listed", entry.prefix)),
-        Event::Renewed { entry } => Some(format!("{} renewed", entry.prefix)),
-        Event::LimitReached { prefix, .. } => Some(format!("{prefix} full")),
-        Event::Removed { entry, why } => {
-            let why = match why {
-                End::Expired => "expired",
-                End::Unblocked => "unblocked",
-                End::Allowed => "allowed",
-                End::Never => "never",
-                End::Covered => "covered",
-            };
-            Some(format!("{} {why}", entry.prefix))
+/// Why an order is refused is not the reference's business.
+fn plain(event: &Event) -> Event {
+    match event {
+        Event::OrderRefused { order, .. } => {
+            Event::OrderRefused { order: order.clone(), refusal: Refusal::NoReason }
         }
-        _ => None,
-    };
-    outcome.events.iter().filter_map(text).collect()
+        other => other.clone(),
+    }
 }
 
-/// An entry without what the reference does not number.
-fn plain(entry: &Entry) -> Entry {
-    Entry { revision: Revision::default(), ..entry.clone() }
+fn answer(result: &OrderResult) -> Answer {
+    result.as_ref().ok().map(|preview| (preview.changes.clone(), preview.done))
 }
 
-fn agrees(history: &[LogEntry], keeps_all: bool) -> Result<(), TestCaseError> {
-    let (mut engine, mut naive) = (Engine::new(), Naive::new(keeps_all));
-    for entry in history {
-        let outcome = engine.handle(entry);
-        naive.handle(entry);
-        prop_assert_eq!(written(&outcome), &naive.events[..], "at {:?}", entry);
-        prop_assert_eq!(outcome.orders.iter().map(Result::is_ok).collect::<Vec<_>>(), &naive.orders[..]);
-        prop_assert_eq!(engine.members().collect::<Vec<Member>>(), naive.members());
-        let mut expected: Vec<Entry> = naive.entries.iter().map(plain).collect();
-        expected.sort_by_key(|entry| entry.prefix);
-        let mut found: Vec<Entry> = engine.entries_from(None).map(plain).collect();
-        if keeps_all {
-            // How many hosts agree is told only up to what is kept.
-            let without = |entry: &mut Entry| {
-                if let Reason::Quorum { hosts, .. } = &mut entry.reason {
-                    *hosts = 0;
-                }
-            };
-            found.iter_mut().chain(&mut expected).for_each(without);
-        }
-        prop_assert_eq!(found, expected);
+/// What differs between two lists of lines.
+fn difference(what: &str, engine: &[String], reference: &[String]) -> Result<(), String> {
+    if engine == reference {
+        return Ok(());
+    }
+    let lines = |lines: &[String]| lines.iter().map(|line| format!("\n    {line}")).collect::<String>();
+    Err(format!("{what}\n  engine:{}\n  reference:{}", lines(engine), lines(reference)))
+}
+
+fn compare(engine: &Engine, outcome: &Outcome, naive: &Naive) -> Result<(), String> {
+    let events: Vec<Event> = outcome.events.iter().map(plain).collect();
+    if events != naive.events {
+        let texts = |events: &[Event]| events.iter().map(told).collect::<Vec<_>>();
+        difference("events", &texts(&events), &texts(&naive.events))?;
+        return Err(format!("events\n{events:#?}\n{:#?}", naive.events));
+    }
+    let answers: Vec<Answer> = outcome.orders.iter().map(answer).collect();
+    if answers != naive.answers {
+        return Err(format!("answers: {answers:?} and {:?}", naive.answers));
+    }
+    let members = engine.members().collect::<Vec<Member>>();
+    if members != naive.members() {
+        return Err(format!("members: {members:?} and {:?}", naive.members()));
+    }
+    let entries: Vec<Entry> = engine.entries_from(None).cloned().collect();
+    if entries != naive.entries() {
+        return Err(format!("entries: {entries:?} and {:?}", naive.entries()));
     }
     Ok(())
 }
 
-proptest! {
-    #[test]
-    fn whatever_happens_the_engine_does_what_the_rules_say(history in history()) {
-        agrees(&history, false)?;
+/// The engine does what the reference does.
+fn agrees(history: &History) -> Result<(), String> {
+    let (mut engine, mut naive) = (Engine::with_bounds(history.bounds), Naive::new(history.bounds));
+    for entry in &history.entries {
+        let outcome = engine.handle(entry);
+        naive.handle(entry);
+        compare(&engine, &outcome, &naive).map_err(|why| format!("at #{}: {why}", entry.index))?;
     }
+    Ok(())
+}
 
-    #[test]
-    fn keeping_a_few_witnesses_is_as_good_as_keeping_all(history in reports()) {
-        agrees(&history, true)?;
+/// Another engine, with another seed for its hashes, and restored in the middle, does the same.
+fn is_determined(history: &History) -> Result<(), String> {
+    let mut one = Engine::with_bounds(history.bounds);
+    let mut other = Engine::with_bounds(history.bounds);
+    other.reseed(history.seed ^ 0x5eed);
+    let middle = history.entries.len() / 2;
+    for (at, entry) in history.entries.iter().enumerate() {
+        if at == middle {
+            let checkpoint = other.checkpoint();
+            if checkpoint != one.checkpoint() {
+                return Err(format!("checkpoints differ at #{}", entry.index));
+            }
+            other = Engine::restore_within(checkpoint.clone(), history.bounds);
+            if other.checkpoint() != checkpoint {
+                return Err(format!("the restored engine differs at #{}", entry.index));
+            }
+        }
+        if one.handle(entry) != other.handle(entry) {
+            return Err(format!("outcomes differ at #{}", entry.index));
+        }
     }
+    let same = one.checkpoint() == other.checkpoint() && one.counters() == other.counters();
+    if same { Ok(()) } else { Err("the last checkpoints differ".to_string()) }
+}
+
+#[test]
+fn whatever_happens_the_engine_does_what_the_rules_say() {
+    for_all(100_000, agrees);
+}
+
+#[test]
+fn same_log_same_list_whatever_the_seed_and_over_a_restart() {
+    for_all(100_000, is_determined);
 }

@@ -1,0 +1,103 @@
+//! Quorums: what is asked for, and what chance asks for.
+
+use core::time::Duration;
+
+use sekisho_model::{Moment, Tier, Unit};
+
+use super::Naive;
+use crate::Event;
+
+/// IPv4 addresses that can be listed.
+const ADDRESSES: f64 = 3_707_764_736.0;
+/// Units by chance that are too many a window.
+const TOO_MANY: f64 = 0.01;
+/// What comes first is counted in steps of this many milliseconds.
+const STEP: i64 = 5_000;
+
+/// The smallest number of hits, by chance, of one of `places` by `arrivals`, that too few places get.
+pub(super) fn by_chance(places: f64, arrivals: f64) -> u32 {
+    let mut expected = places;
+    for number in 1..=u32::MAX {
+        expected *= arrivals / places / f64::from(number);
+        if expected < TOO_MANY {
+            return number;
+        }
+    }
+    u32::MAX
+}
+
+impl Naive {
+    /// The policy's quorum, or the fraction of the connected hosts, whichever is more.
+    pub(super) fn asked(&self, tier: Tier) -> u32 {
+        let policy = match tier {
+            Tier::Suppress => self.policy.suppress_quorum,
+            Tier::Drop => self.policy.drop_quorum,
+        };
+        policy.max(self.fraction())
+    }
+
+    fn fraction(&self) -> u32 {
+        let live = self.hosts.iter().filter(|one| one.is_connected).count();
+        let share = live * self.policy.quorum_per_mille as usize;
+        u32::try_from(share.div_ceil(1_000)).unwrap()
+    }
+
+    /// What lists a unit: for IPv4 at least what chance asks for.
+    pub(super) fn effective(&self, tier: Tier, unit: Unit) -> u32 {
+        let asked = self.asked(tier);
+        if unit.prefix().is_ipv4() { asked.max(self.chance) } else { asked }
+    }
+
+    /// Whether these hosts are enough, and in enough zones.
+    pub(super) fn is_met(&self, hosts: &[usize], quorum: u32) -> bool {
+        let mut zones: alloc::vec::Vec<_> = hosts.iter().map(|host| self.hosts[*host].zone.as_ref()).collect();
+        zones.sort();
+        zones.dedup();
+        hosts.len() >= quorum as usize && zones.len() >= self.policy.min_zones as usize
+    }
+
+    /// The strictest tier whose quorum, by `quorum`, these hosts meet.
+    pub(super) fn strictest(&self, hosts: &[usize], quorum: impl Fn(Tier) -> u32) -> Option<Tier> {
+        [Tier::Drop, Tier::Suppress].into_iter().find(|tier| self.is_met(hosts, quorum(*tier)))
+    }
+
+    /// How many of `moments` are within the window.
+    fn within(&self, moments: &[Moment]) -> u64 {
+        let step = |moment: Moment| moment.as_millis().div_euclid(STEP);
+        let first = step(self.now - self.policy.window);
+        moments.iter().filter(|one| step(**one) >= first).count() as u64
+    }
+
+    pub(super) fn counted_units(&self) -> u64 {
+        self.within(&self.counted)
+    }
+
+    pub(super) fn first_units(&self) -> u64 {
+        self.within(&self.firsts)
+    }
+
+    /// The chance bound rises at once, and falls only when a quarter more would be few enough.
+    pub(super) fn look_at_chance(&mut self) {
+        self.forget_firsts();
+        let units = self.counted_units();
+        let (now, easy) =
+            (by_chance(ADDRESSES, units as f64), by_chance(ADDRESSES, units as f64 * 1.25));
+        let from = self.chance;
+        self.chance = if now > from { now } else { from.min(easy) };
+        if self.chance != from {
+            self.events.push(Event::ChanceBound { from, to: self.chance, units });
+        }
+    }
+
+    fn forget_firsts(&mut self) {
+        let old = self.now - Duration::from_secs(2 * 3_600);
+        self.counted.retain(|one| *one >= old);
+        self.firsts.retain(|one| *one >= old);
+    }
+
+    /// The fewest units of a prefix of this length that chance does not bring.
+    pub(super) fn units_by_chance(&self, length: u8) -> u32 {
+        let places = ADDRESSES / f64::from(1u32 << (32 - length));
+        by_chance(places, self.first_units() as f64)
+    }
+}
