@@ -6,8 +6,8 @@ use std::{env, error::Error, fs, path::PathBuf};
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     println!("cargo:rerun-if-changed={}", root.display());
-    let served =
-        ["observation", "blocklist", "fleet", "operator"].map(|name| format!("sekisho/v1/{name}.proto"));
+    let served = ["observation", "blocklist", "fleet", "operator", "events", "replay"]
+        .map(|name| format!("sekisho/v1/{name}.proto"));
     let kept =
         ["log/v1/log", "log/v1/checkpoint", "state/v1/state"].map(|name| format!("sekisho/{name}.proto"));
 

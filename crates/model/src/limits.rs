@@ -16,6 +16,8 @@ pub const MAX_BATCH_ROWS: usize = 10_000;
 pub const MAX_HOST_ADDRESSES: usize = 256;
 /// Most hosts that the engine knows; further ones are refused.
 pub const MAX_HOSTS: usize = 100_000;
+/// Names of zones that the engine tells apart; hosts of further ones count as without a zone.
+pub const MAX_ZONE_NAMES: usize = 10_000;
 /// Oldest observation that is still taken.
 pub const MAX_OBSERVATION_AGE: Duration = Duration::from_secs(10 * 60);
 

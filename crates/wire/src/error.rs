@@ -31,6 +31,12 @@ pub enum Reason {
     AlreadyCovered,
     /// There is no such entry, allowance or host.
     NotFound,
+    /// The request id was used for another order.
+    RequestReused,
+    /// The policy cannot be read, or a value in it is out of its range.
+    PolicyInvalid,
+    /// The log that is kept does not reach back so far.
+    LogTruncated,
     /// A limit is reached: rows in a message, hosts, entries, subscribers.
     LimitReached,
     /// The caller's certificate names somebody who may not call this.
@@ -61,6 +67,9 @@ impl Reason {
             Self::Allowlisted => "ALLOWLISTED",
             Self::AlreadyCovered => "ALREADY_COVERED",
             Self::NotFound => "NOT_FOUND",
+            Self::RequestReused => "REQUEST_REUSED",
+            Self::PolicyInvalid => "POLICY_INVALID",
+            Self::LogTruncated => "LOG_TRUNCATED",
             Self::LimitReached => "LIMIT_REACHED",
             Self::NotPermitted => "NOT_PERMITTED",
             Self::HostMismatch => "HOST_MISMATCH",
@@ -80,9 +89,12 @@ impl Reason {
             | Self::SequenceRepeated
             | Self::ObservationTooOld
             | Self::ObservationFromFuture
-            | Self::NeverListed => Code::InvalidArgument,
+            | Self::NeverListed
+            | Self::PolicyInvalid => Code::InvalidArgument,
             Self::Allowlisted | Self::AlreadyCovered => Code::FailedPrecondition,
             Self::NotFound => Code::NotFound,
+            Self::RequestReused => Code::AlreadyExists,
+            Self::LogTruncated => Code::OutOfRange,
             Self::Replaced => Code::Aborted,
             Self::LimitReached => Code::ResourceExhausted,
             Self::NotPermitted | Self::HostMismatch => Code::PermissionDenied,

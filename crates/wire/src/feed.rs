@@ -171,8 +171,10 @@ mod tests {
         let expires = Moment::from_millis(5_000);
         let member =
             Member { prefix: "203.0.113.7".parse().unwrap(), list: List::Block(Tier::Drop), expires };
-        let changes = vec![Change::Put(member)];
-        let sum = Digest::of([&member]);
+        let gentle =
+            Member { prefix: "203.0.113.8".parse().unwrap(), list: List::Block(Tier::Suppress), expires };
+        let changes = vec![Change::Put(member), Change::Put(gentle)];
+        let sum = Digest::of([&member, &gentle]);
         let pairs = [
             (welcome(expires, at(4)), Announcement::Welcome { now: expires, position: at(4) }),
             (
@@ -185,10 +187,10 @@ mod tests {
                 }),
             ),
             (
-                snapshot_begin(at(7), 1, sum),
-                Announcement::SnapshotBegin { position: at(7), members: 1, digest: sum },
+                snapshot_begin(at(7), 2, sum),
+                Announcement::SnapshotBegin { position: at(7), members: 2, digest: sum },
             ),
-            (snapshot_chunk(&[member]), Announcement::SnapshotChunk(vec![member])),
+            (snapshot_chunk(&[member, gentle]), Announcement::SnapshotChunk(vec![member, gentle])),
             (snapshot_end(), Announcement::SnapshotEnd),
             (bookmark(at(8), sum), Announcement::Bookmark { position: at(8), digest: sum }),
         ];

@@ -8,7 +8,9 @@ pub mod feed;
 pub mod identity;
 pub mod log;
 pub mod observation;
+pub mod order;
 pub mod packed;
+pub mod policy;
 pub mod readable;
 
 pub use error::{Malformed, Reason};

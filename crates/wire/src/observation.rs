@@ -1,15 +1,15 @@
 //! Reports: the packed columns of a batch, and the rows that they mean.
 
-use std::{net::IpAddr, time::Duration};
+use std::{iter, net::IpAddr, time::Duration};
 
 use bytes::Bytes;
 use sekisho_model::{
-    Batch, Hit, HostId, Observation, Totals, Unit,
+    Batch, Completed, Hit, HostId, Observation, Tier, Totals, Unit,
     limits::{MAX_BATCH_ROWS, MAX_HOST_ADDRESSES, MAX_OBSERVATION_AGE},
     never::is_unlistable,
 };
 
-use crate::{Malformed, Reason, pb::v1 as pb};
+use crate::{Malformed, Reason, pb::v1 as pb, readable};
 
 /// Packs a batch, IPv4 rows first.
 pub fn encode(batch: &Batch) -> pb::ObservationBatch {
@@ -21,10 +21,20 @@ pub fn encode(batch: &Batch) -> pb::ObservationBatch {
         retransmits.push(u32::from(row.retransmits));
     }
     let mut hit = Columns::default();
-    let mut hit_packets = Vec::new();
+    let (mut hit_packets, mut hit_tiers) = (Vec::new(), Vec::new());
     for row in by_family(&batch.hits, |row| row.unit) {
         hit.push(row.unit);
         hit_packets.push(row.packets);
+        hit_tiers.push(readable::tier(row.tier) as i32);
+    }
+    if batch.hits.iter().all(|row| row.tier == Tier::Drop) {
+        hit_tiers.clear();
+    }
+    let mut completed = Columns::default();
+    let mut completed_connections = Vec::new();
+    for row in by_family(&batch.completed, |row| row.unit) {
+        completed.push(row.unit);
+        completed_connections.push(row.connections);
     }
     pb::ObservationBatch {
         sequence: i64::try_from(batch.sequence).unwrap_or(i64::MAX),
@@ -37,21 +47,24 @@ pub fn encode(batch: &Batch) -> pb::ObservationBatch {
         hit_ipv6: hit.v6.into(),
         hit_packets,
         totals: Some(totals(&batch.totals)),
+        hit_tiers,
+        completed_ipv4: completed.v4.into(),
+        completed_ipv6: completed.v6.into(),
+        completed_connections,
     }
 }
 
 /// Unpacks a batch of `host` in its life `session`.
 ///
 /// # Errors
-/// The field that is malformed: columns that do not fit each other, a sequence below 1, a negative age.
+/// The field that is malformed: columns that do not fit each other, a sequence below 1, a negative age,
+/// a count that must not be 0, an unknown tier.
 pub fn decode(host: HostId, session: u64, batch: &pb::ObservationBatch) -> Result<Batch, Malformed> {
     let sequence = u64::try_from(batch.sequence).ok().filter(|sequence| *sequence > 0);
     let sequence = sequence.ok_or_else(|| Malformed::field("batch.sequence", "must be from 1"))?;
     let units = units("batch.ipv4", &batch.ipv4, "batch.ipv6", &batch.ipv6)?;
-    let hits = self::units("batch.hit_ipv4", &batch.hit_ipv4, "batch.hit_ipv6", &batch.hit_ipv6)?;
     same_length("batch.sockets", batch.sockets.len(), units.len())?;
     same_length("batch.retransmits", batch.retransmits.len(), units.len())?;
-    same_length("batch.hit_packets", batch.hit_packets.len(), hits.len())?;
     let observations = units.into_iter().zip(&batch.sockets).zip(&batch.retransmits);
     let observations = observations.map(|((unit, sockets), retransmits)| {
         let retransmits = u8::try_from(*retransmits).ok().filter(|count| *count > 0);
@@ -59,16 +72,41 @@ pub fn decode(host: HostId, session: u64, batch: &pb::ObservationBatch) -> Resul
             retransmits.ok_or_else(|| Malformed::field("batch.retransmits", "must be from 1 to 255"))?;
         Ok(Observation { unit, sockets: *sockets, retransmits })
     });
-    let hits = hits.into_iter().zip(&batch.hit_packets);
     Ok(Batch {
         host,
         session,
         sequence,
         age: age(batch.age_ms)?,
         observations: observations.collect::<Result<_, _>>()?,
-        hits: hits.map(|(unit, packets)| Hit { unit, packets: *packets }).collect(),
+        hits: hits(batch)?,
+        completed: completed(batch)?,
         totals: batch.totals.as_ref().map(totals_from).unwrap_or_default(),
     })
+}
+
+/// Without a column of tiers all hits are at drop: the agent, or whoever wrote the log, knew no other.
+fn hits(batch: &pb::ObservationBatch) -> Result<Vec<Hit>, Malformed> {
+    let units = units("batch.hit_ipv4", &batch.hit_ipv4, "batch.hit_ipv6", &batch.hit_ipv6)?;
+    same_length("batch.hit_packets", batch.hit_packets.len(), units.len())?;
+    if !batch.hit_tiers.is_empty() {
+        same_length("batch.hit_tiers", batch.hit_tiers.len(), units.len())?;
+    }
+    let tiers = batch.hit_tiers.iter().map(|tier| readable::tier_from("batch.hit_tiers", *tier));
+    let tiers = tiers.chain(iter::repeat(Ok(Tier::Drop)));
+    let rows = units.into_iter().zip(&batch.hit_packets).zip(tiers);
+    rows.map(|((unit, packets), tier)| Ok(Hit { unit, tier: tier?, packets: *packets })).collect()
+}
+
+fn completed(batch: &pb::ObservationBatch) -> Result<Vec<Completed>, Malformed> {
+    let (v4, v6) = (&batch.completed_ipv4, &batch.completed_ipv6);
+    let units = units("batch.completed_ipv4", v4, "batch.completed_ipv6", v6)?;
+    let field = "batch.completed_connections";
+    same_length(field, batch.completed_connections.len(), units.len())?;
+    let row = |(unit, connections): (Unit, &u32)| match *connections {
+        0 => Err(Malformed::field(field, "must be at least 1")),
+        connections => Ok(Completed { unit, connections }),
+    };
+    units.into_iter().zip(&batch.completed_connections).map(row).collect()
 }
 
 /// Checks what only a batch from the network must keep. The log is not asked again: what was taken
@@ -78,7 +116,7 @@ pub fn decode(host: HostId, session: u64, batch: &pb::ObservationBatch) -> Resul
 /// More than [`MAX_BATCH_ROWS`] rows, an age over [`MAX_OBSERVATION_AGE`], an address that can never be
 /// listed.
 pub fn admit(batch: &Batch) -> Result<(), Malformed> {
-    let rows = batch.observations.len() + batch.hits.len();
+    let rows = batch.observations.len() + batch.hits.len() + batch.completed.len();
     if rows > MAX_BATCH_ROWS {
         let problem = format!("{rows} rows; at most {MAX_BATCH_ROWS} a batch");
         return Err(Malformed { reason: Reason::LimitReached, field: "batch.ipv4", problem });
@@ -90,7 +128,9 @@ pub fn admit(batch: &Batch) -> Result<(), Malformed> {
     }
     let seen = batch.observations.iter().map(|row| ("batch.ipv4", "batch.ipv6", row.unit));
     let hit = batch.hits.iter().map(|row| ("batch.hit_ipv4", "batch.hit_ipv6", row.unit));
-    match seen.chain(hit).find(|(.., unit)| is_unlistable(&unit.prefix())) {
+    let completed =
+        batch.completed.iter().map(|row| ("batch.completed_ipv4", "batch.completed_ipv6", row.unit));
+    match seen.chain(hit).chain(completed).find(|(.., unit)| is_unlistable(&unit.prefix())) {
         Some((v4, v6, unit)) => Err(Malformed {
             reason: Reason::NeverListed,
             field: if matches!(unit, Unit::V4(_)) { v4 } else { v6 },
@@ -109,6 +149,8 @@ pub fn totals(totals: &Totals) -> pb::HostTotals {
         cookies_sent: count(totals.cookies_sent),
         truncated: count(totals.truncated),
         dropped_packets: count(totals.dropped_packets),
+        completed: count(totals.completed),
+        stuck_units: count(totals.stuck_units),
     }
 }
 
@@ -121,6 +163,8 @@ pub fn totals_from(totals: &pb::HostTotals) -> Totals {
         cookies_sent: count(totals.cookies_sent),
         truncated: count(totals.truncated),
         dropped_packets: count(totals.dropped_packets),
+        completed: count(totals.completed),
+        stuck_units: count(totals.stuck_units),
     }
 }
 
@@ -220,9 +264,15 @@ mod tests {
 
     fn any_batch() -> impl Strategy<Value = Batch> {
         let row = (any::<bool>(), any::<u64>(), any::<u32>(), 1u8..);
-        let hit = (any::<bool>(), any::<u64>(), any::<u64>());
-        (1u64..1 << 60, 0u64..600_000, vec(row, 0..50), vec(hit, 0..50)).prop_map(
-            |(sequence, age, rows, hits)| {
+        let hit = (any::<bool>(), any::<u64>(), any::<bool>(), any::<u64>());
+        let completed = (any::<bool>(), any::<u64>(), 1u32..);
+        let totals = (any::<i64>(), any::<i64>()).prop_map(|(completed, stuck)| Totals {
+            completed: completed.unsigned_abs() >> 1,
+            stuck_units: stuck.unsigned_abs() >> 1,
+            ..Totals::default()
+        });
+        (1u64..1 << 60, 0u64..600_000, vec(row, 0..50), vec(hit, 0..50), vec(completed, 0..50), totals)
+            .prop_map(|(sequence, age, rows, hits, completed, totals)| {
                 let observation = |(four, bits, sockets, retransmits)| Observation {
                     unit: listable(four, bits),
                     sockets,
@@ -232,21 +282,30 @@ mod tests {
                 observations.sort_by_key(|row| row.unit);
                 let mut hits: Vec<_> = hits
                     .into_iter()
-                    .map(|(four, bits, packets)| Hit { unit: listable(four, bits), packets })
+                    .map(|(four, bits, gentle, packets)| {
+                        let tier = if gentle { Tier::Suppress } else { Tier::Drop };
+                        Hit { unit: listable(four, bits), tier, packets }
+                    })
                     .collect();
                 hits.sort_by_key(|row| row.unit);
+                let mut completed: Vec<_> = completed
+                    .into_iter()
+                    .map(|(four, bits, connections)| Completed { unit: listable(four, bits), connections })
+                    .collect();
+                completed.sort_by_key(|row| row.unit);
                 let host = "edge-1".parse().unwrap();
                 let age = Duration::from_millis(age);
-                Batch { host, session: 7, sequence, age, observations, hits, totals: Totals::default() }
-            },
-        )
+                Batch { host, session: 7, sequence, age, observations, hits, completed, totals }
+            })
     }
 
     fn good() -> pb::ObservationBatch {
         let observations = vec![Observation { unit: listable(true, 7), sockets: 1, retransmits: 1 }];
+        let hits = vec![Hit { unit: listable(true, 8), tier: Tier::Suppress, packets: 3 }];
+        let completed = vec![Completed { unit: listable(true, 9), connections: 2 }];
         let (age, totals) = (Duration::ZERO, Totals::default());
         let host = "edge-1".parse().unwrap();
-        encode(&Batch { host, session: 1, sequence: 1, age, observations, hits: vec![], totals })
+        encode(&Batch { host, session: 1, sequence: 1, age, observations, hits, completed, totals })
     }
 
     fn refused(change: impl FnOnce(&mut pb::ObservationBatch)) -> (Reason, &'static str) {
@@ -258,9 +317,10 @@ mod tests {
     }
 
     fn many_rows(batch: &mut pb::ObservationBatch) {
-        batch.ipv4 = vec![198; 4 * (MAX_BATCH_ROWS + 1)].into();
-        batch.sockets = vec![1; MAX_BATCH_ROWS + 1];
-        batch.retransmits = vec![1; MAX_BATCH_ROWS + 1];
+        // With the hit and the counter-evidence of a good batch it is one too many.
+        batch.ipv4 = vec![198; 4 * (MAX_BATCH_ROWS - 1)].into();
+        batch.sockets = vec![1; MAX_BATCH_ROWS - 1];
+        batch.retransmits = vec![1; MAX_BATCH_ROWS - 1];
     }
 
     #[test]
@@ -278,6 +338,28 @@ mod tests {
         assert_eq!(refused(|b| b.age_ms = 600_001), (Reason::ObservationTooOld, "batch.age_ms"));
         assert_eq!(refused(|b| b.ipv4 = vec![127, 0, 0, 1].into()), (Reason::NeverListed, "batch.ipv4"));
         assert_eq!(refused(many_rows), (Reason::LimitReached, "batch.ipv4"));
+    }
+
+    #[test]
+    fn malformed_hits_and_counter_evidence_name_their_field() {
+        let malformed = |field| (Reason::MalformedField, field);
+        assert_eq!(refused(|b| b.hit_tiers.push(1)), malformed("batch.hit_tiers"));
+        assert_eq!(refused(|b| b.hit_tiers[0] = 9), malformed("batch.hit_tiers"));
+        assert_eq!(refused(|b| b.completed_ipv4 = vec![1; 3].into()), malformed("batch.completed_ipv4"));
+        assert_eq!(refused(|b| b.completed_ipv6 = vec![1; 9].into()), malformed("batch.completed_ipv6"));
+        assert_eq!(refused(|b| b.completed_connections[0] = 0), malformed("batch.completed_connections"));
+        assert_eq!(refused(|b| b.completed_connections.push(1)), malformed("batch.completed_connections"));
+        let never = refused(|b| b.completed_ipv4 = vec![127, 0, 0, 1].into());
+        assert_eq!(never, (Reason::NeverListed, "batch.completed_ipv4"));
+    }
+
+    #[test]
+    fn hits_of_an_agent_that_knows_one_tier_are_at_drop() {
+        let mut old = good();
+        old.hit_tiers.clear();
+        let batch = decode("edge-1".parse().unwrap(), 1, &old).unwrap();
+        assert_eq!(batch.hits, [Hit { unit: listable(true, 8), tier: Tier::Drop, packets: 3 }]);
+        assert!(encode(&batch).hit_tiers.is_empty(), "and cost nothing");
     }
 
     proptest! {

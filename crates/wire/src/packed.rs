@@ -79,6 +79,7 @@ pub fn decode_members(bytes: &[u8]) -> Result<Vec<Member>, Malformed> {
 fn put_list(list: List) -> PackedList {
     match list {
         List::Allow => PackedList::Allow,
+        List::Block(Tier::Suppress) => PackedList::Suppress,
         List::Block(Tier::Drop) => PackedList::Drop,
     }
 }
@@ -154,7 +155,7 @@ fn unpack(group: &PackedGroup, changes: &mut Vec<Change>) -> Result<(), Malforme
     if group.removed {
         let allow = match group.list() {
             PackedList::Allow => true,
-            PackedList::Block | PackedList::Drop => false,
+            PackedList::Block | PackedList::Suppress | PackedList::Drop => false,
             PackedList::Unspecified => return Err(Malformed::field("packed.groups.list", "unknown")),
         };
         changes.extend(prefixes.into_iter().map(|prefix| Change::Remove(Key { allow, prefix })));
@@ -162,6 +163,7 @@ fn unpack(group: &PackedGroup, changes: &mut Vec<Change>) -> Result<(), Malforme
     }
     let list = match group.list() {
         PackedList::Allow => List::Allow,
+        PackedList::Suppress => List::Block(Tier::Suppress),
         PackedList::Drop => List::Block(Tier::Drop),
         PackedList::Block | PackedList::Unspecified => {
             return Err(Malformed::field(
@@ -218,8 +220,9 @@ mod tests {
             let address = if four { IpAddr::V4((bits as u32).into()) } else { IpAddr::V6(bits.into()) };
             Prefix::host(address).widened(length)
         });
-        (prefix, any::<bool>(), any::<bool>(), any::<i64>()).prop_map(|(prefix, allow, removed, expires)| {
-            let list = if allow { List::Allow } else { List::Block(Tier::Drop) };
+        let list = [List::Allow, List::Block(Tier::Suppress), List::Block(Tier::Drop)];
+        let list = proptest::sample::select(list.to_vec());
+        (prefix, list, any::<bool>(), any::<i64>()).prop_map(|(prefix, list, removed, expires)| {
             let member = Member { prefix, list, expires: Moment::from_millis(expires) };
             if removed { Change::Remove(member.key()) } else { Change::Put(member) }
         })
@@ -251,6 +254,27 @@ mod tests {
         assert!(decode(&bytes(vec![one(1 << 33)])).is_err());
     }
 
+    #[test]
+    fn an_unknown_tier_is_refused_and_any_tier_leaves() {
+        let group = |list, removed| PackedGroup {
+            list,
+            removed,
+            prefix_length: 32,
+            steps: vec![7],
+            expire_steps_ms: if removed { vec![] } else { vec![1] },
+            ..PackedGroup::default()
+        };
+        let decoded =
+            |list, removed| decode(&PackedChanges { groups: vec![group(list, removed)] }.encode_to_vec());
+        let newer = PackedList::Suppress as i32 + 1;
+        assert!(decoded(newer, false).unwrap_err().problem.contains("older than the aggregator"));
+        assert!(decoded(PackedList::Block as i32, false).is_err());
+        let gone = Change::Remove(Key { allow: false, prefix: "0.0.0.7".parse().unwrap() });
+        for list in [PackedList::Block, PackedList::Suppress, PackedList::Drop] {
+            assert_eq!(decoded(list as i32, true).unwrap(), [gone]);
+        }
+    }
+
     proptest! {
         #[test]
         fn changes_round_trip(mut changes in vec(any_change(), 0..60)) {
@@ -265,7 +289,7 @@ mod tests {
         }
 
         #[test]
-        fn no_group_panics(list in 0i32..6, removed: bool, ipv6: bool, prefix_length in 0u32..140,
+        fn no_group_panics(list in 0i32..7, removed: bool, ipv6: bool, prefix_length in 0u32..140,
                            steps in vec(any::<u64>(), 0..5), addresses in vec(any::<u8>(), 0..40),
                            expire_steps_ms in vec(any::<i64>(), 0..5)) {
             let group = PackedGroup { list, removed, ipv6, prefix_length, steps, addresses: addresses.into(), expire_steps_ms };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prost_types::Timestamp;
 use sekisho_model::{
-    Allowed, Digest, Entry, Epoch, Moment, Position, Prefix, Reason, Revision, Tier,
+    Allowed, Digest, Entry, Epoch, Moment, Position, Prefix, Reason, RequestId, Revision, Tier,
     limits::{MAX_ALLOW_TTL, MAX_REASON_BYTES},
 };
 
@@ -60,6 +60,15 @@ pub fn reason_text(text: &str) -> Result<String, Malformed> {
     Ok(text.to_owned())
 }
 
+/// The caller's name for an order; none for the empty one.
+///
+/// # Errors
+/// `request_id`, with what to write instead.
+pub fn request_id(text: &str) -> Result<Option<RequestId>, Malformed> {
+    let named = |error: sekisho_model::IdentityError| Malformed::field("request_id", error.to_string());
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(named) }
+}
+
 /// A position as a message.
 pub fn position(position: Position) -> pb::Position {
     pb::Position { epoch: position.epoch.0, revision: position.revision.0 }
@@ -93,6 +102,12 @@ pub fn entry(entry: &Entry) -> pb::Entry {
         Reason::Quorum { hosts, quorum } => {
             pb::reason::Kind::Quorum(pb::QuorumReason { hosts: count(*hosts), quorum: count(*quorum) })
         }
+        Reason::Prefix { hosts, quorum, units, least } => pb::reason::Kind::Prefix(pb::PrefixReason {
+            hosts: count(*hosts),
+            quorum: count(*quorum),
+            units: count(*units),
+            least_units: count(*least),
+        }),
         Reason::Order { operator, text } => {
             pb::reason::Kind::Order(pb::OrderReason { operator: operator.to_string(), text: text.clone() })
         }
@@ -122,13 +137,28 @@ pub fn allowed(allowed: &Allowed) -> pb::AllowlistEntry {
     }
 }
 
-fn tier(tier: Tier) -> pb::Tier {
+/// A tier as a message.
+pub fn tier(tier: Tier) -> pb::Tier {
     match tier {
+        Tier::Suppress => pb::Tier::Suppress,
         Tier::Drop => pb::Tier::Drop,
     }
 }
 
-fn count(value: u32) -> i32 {
+/// A tier from a message; [`Tier::Drop`] for the unspecified one, which callers that know no other send.
+///
+/// # Errors
+/// `field` for a tier that this version does not know.
+pub fn tier_from(field: &'static str, number: i32) -> Result<Tier, Malformed> {
+    match pb::Tier::try_from(number) {
+        Ok(pb::Tier::Suppress) => Ok(Tier::Suppress),
+        Ok(pb::Tier::Drop | pb::Tier::Unspecified) => Ok(Tier::Drop),
+        Err(_) => Err(Malformed::field(field, format!("unknown tier {number}; a newer version knows it"))),
+    }
+}
+
+/// A count that is small by its limits.
+pub fn count(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }
 
@@ -144,6 +174,43 @@ mod tests {
         for bad in ["", "   ", "a\nb", &"x".repeat(513)] {
             assert_eq!(reason_text(bad).unwrap_err().field, "reason");
         }
+    }
+
+    #[test]
+    fn tiers_round_trip_and_a_newer_one_is_refused() {
+        for there in [Tier::Suppress, Tier::Drop] {
+            assert_eq!(tier_from("tier", tier(there) as i32), Ok(there));
+        }
+        assert_eq!(tier_from("tier", 0), Ok(Tier::Drop), "what was sent before there were two");
+        assert!(tier_from("tier", 9).unwrap_err().problem.contains("unknown tier 9"));
+    }
+
+    #[test]
+    fn request_ids_are_names_or_absent() {
+        assert_eq!(request_id(""), Ok(None));
+        assert_eq!(request_id("deploy-7").unwrap().unwrap().as_str(), "deploy-7");
+        assert_eq!(request_id("a b").unwrap_err().field, "request_id");
+    }
+
+    #[test]
+    fn each_reason_is_told_in_full() {
+        let told = |reason| {
+            let (created, expires) = (Moment::EPOCH, Moment::from_millis(9));
+            let (prefix, tier) = ("203.0.113.0/24".parse().unwrap(), Tier::Suppress);
+            let (renewals, repeats, revision) = (0, 0, Revision(3));
+            let message =
+                entry(&Entry { prefix, tier, reason, created, expires, renewals, repeats, revision });
+            assert_eq!(message.tier(), pb::Tier::Suppress);
+            message.reason.unwrap().kind.unwrap()
+        };
+        let quorum = pb::QuorumReason { hosts: 4, quorum: 3 };
+        assert_eq!(told(Reason::Quorum { hosts: 4, quorum: 3 }), pb::reason::Kind::Quorum(quorum));
+        let bombed = pb::PrefixReason { hosts: 4, quorum: 2, units: 9, least_units: 5 };
+        let reason = Reason::Prefix { hosts: 4, quorum: 2, units: 9, least: 5 };
+        assert_eq!(told(reason), pb::reason::Kind::Prefix(bombed));
+        let order = pb::OrderReason { operator: "ana".into(), text: "drill".into() };
+        let reason = Reason::Order { operator: "ana".parse().unwrap(), text: "drill".into() };
+        assert_eq!(told(reason), pb::reason::Kind::Order(order));
     }
 
     #[test]
