@@ -61,6 +61,8 @@ fn bounds(dice: &mut Dice) -> Bounds {
         bounds.past = dice.pick(&[1, 3]);
         bounds.allowlist = dice.pick(&[1, 2]);
         bounds.holds = dice.pick(&[1, 2]);
+        bounds.counter = dice.pick(&[1, 2, 4]);
+        bounds.requests = dice.pick(&[1, 2]);
     }
     bounds
 }

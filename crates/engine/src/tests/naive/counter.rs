@@ -8,10 +8,11 @@ use crate::{Event, Retier};
 impl Naive {
     pub(super) fn take_counter(&mut self, host: usize, seen: Moment, told: &Completed) {
         let (unit, horizon) = (told.unit, self.horizon);
-        let has_told = self.told.iter().any(|one| one.unit == unit && one.host == host && one.seen >= horizon);
+        let before = self.told.iter().find(|one| one.unit == unit && one.host == host).map(|one| one.seen);
         self.note_counter(host, seen, told);
         let Some(entry) = self.covering(&unit.prefix()).cloned() else { return };
-        if !has_told {
+        let since = horizon.max(entry.created);
+        if seen >= entry.created && before.is_none_or(|before| before < since) {
             self.events.push(Event::Objected {
                 host: self.hosts[host].id.clone(),
                 unit,
@@ -21,11 +22,7 @@ impl Naive {
             });
         }
         if entry.reason.is_evidence() && entry.tier == Tier::Drop {
-            let index = self.index;
-            let entry = self.entry_mut(&entry.prefix);
-            (entry.tier, entry.revision) = (Tier::Suppress, index);
-            let entry = entry.clone();
-            self.events.push(Event::Retiered { entry, before: Tier::Drop, why: Retier::CounterEvidence });
+            self.move_to(&entry.prefix, Tier::Suppress, entry.expires, Retier::CounterEvidence);
         }
     }
 
@@ -42,6 +39,10 @@ impl Naive {
         });
         if !self.told_line.contains(&unit) {
             self.told_line.push(unit);
+            if self.told_line.len() > self.bounds.counter {
+                let oldest = self.told_line.remove(0);
+                self.told.retain(|one| one.unit != oldest);
+            }
         }
     }
 

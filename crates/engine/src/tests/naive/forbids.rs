@@ -29,9 +29,7 @@ impl Naive {
             Some(Cause::Held)
         } else if self.entries.iter().any(in_the_way) {
             Some(Cause::Covered)
-        } else if replaced > 0 {
-            None
-        } else if !self.has_room(Limit::Entries) {
+        } else if replaced == 0 && !self.has_room(Limit::Entries) {
             Some(Cause::Limit(Limit::Entries))
         } else if !self.has_room(Limit::NewPerMinute) {
             Some(Cause::Limit(Limit::NewPerMinute))
@@ -67,6 +65,7 @@ impl Naive {
     }
 
     pub(super) fn clear_limits(&mut self) {
+        self.held.sort_by_key(|one| one.0);
         for (limit, held) in self.held.clone() {
             if self.has_room(limit) {
                 self.held.retain(|one| one.0 != limit);

@@ -103,9 +103,14 @@ impl Naive {
         let why = match () {
             () if one.minute_units > limit => Flood::Units,
             () if cookies => Flood::Cookies,
+            () if one.flooded_until.is_some_and(|until| until <= now) => {
+                one.flooded_until = None;
+                self.events.push(Event::HostCalm { host: one.id.clone() });
+                return;
+            }
             () => return,
         };
-        if one.flooded_until.is_none() {
+        if one.flooded_until.is_none_or(|until| until <= now) {
             let (host, units) = (one.id.clone(), one.minute_units);
             self.events.push(Event::HostFlooded { host, why, units });
         }
@@ -113,25 +118,10 @@ impl Naive {
     }
 
     pub(super) fn is_flooded(&self, host: usize) -> bool {
-        self.hosts[host].flooded_until.is_some()
+        self.hosts[host].flooded_until.is_some_and(|until| until > self.now)
     }
 
     pub(super) fn is_in_outage(&self, host: usize) -> bool {
-        self.hosts[host].outage_until.is_some()
-    }
-
-    /// Hosts that are calm again, and paths that work again.
-    pub(super) fn end_of_troubles(&mut self) {
-        let now = self.now;
-        for host in &mut self.hosts {
-            if host.flooded_until.is_some_and(|until| until <= now) {
-                host.flooded_until = None;
-                self.events.push(Event::HostCalm { host: host.id.clone() });
-            }
-            if host.outage_until.is_some_and(|until| until <= now) {
-                host.outage_until = None;
-                self.events.push(Event::OutageEnded { host: host.id.clone() });
-            }
-        }
+        self.hosts[host].outage_until.is_some_and(|until| until > self.now)
     }
 }

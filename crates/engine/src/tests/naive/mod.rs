@@ -43,7 +43,12 @@ struct Sight {
 #[derive(Clone, Debug)]
 struct Tracked {
     unit: Unit,
+    /// Who brought it.
+    owner: usize,
+    /// Whether somebody else has seen it since.
     is_shared: bool,
+    /// Whether it stands in the second line.
+    is_second: bool,
     is_touched: bool,
 }
 
@@ -60,6 +65,9 @@ struct Told {
 struct Standing {
     prefix: Prefix,
     active: Moment,
+    /// When it is next looked at whether it is quiet.
+    check: Option<Moment>,
+    /// The newest first.
     hosts: Vec<Stood>,
 }
 
@@ -67,7 +75,6 @@ struct Standing {
 struct Stood {
     host: usize,
     seen: Moment,
-    counts: bool,
 }
 
 /// A past listing.
@@ -220,16 +227,22 @@ impl Naive {
         if !self.advance(host, batch) {
             return;
         }
-        self.look_at_chance();
         self.judge_flood(host, batch);
         self.judge_path(host, batch);
+        self.look_at_chance();
         let seen = self.now - batch.age;
-        if batch.age > Duration::from_secs(600) || !self.is_fresh(seen) || self.is_in_outage(host) {
+        if batch.age > Duration::from_secs(600) || !self.is_fresh(seen) {
             return;
+        }
+        if !self.is_in_outage(host) {
+            self.take_rows(host, seen, batch);
         }
         for told in &batch.completed {
             self.take_counter(host, seen, told);
         }
+    }
+
+    fn take_rows(&mut self, host: usize, seen: Moment, batch: &Batch) {
         for row in &batch.observations {
             self.take_row(host, seen, row);
         }

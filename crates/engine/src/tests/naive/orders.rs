@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use sekisho_model::{
     Allowed, Change, Entry, Key, List, Member, Order, OrderKind, Prefix, Reason, Tier,
-    limits::{MAX_REASON_BYTES, MAX_REQUESTS},
+    limits::MAX_REASON_BYTES,
 };
 
 use super::{Answer, Done, Naive};
@@ -38,7 +38,7 @@ impl Naive {
         if order.request.is_some() {
             let (at, revision) = (self.now, self.index);
             self.requests.push(Done { at, revision, order: order.clone(), changes: changes.to_vec() });
-            if self.requests.len() > MAX_REQUESTS {
+            if self.requests.len() > self.bounds.requests {
                 self.requests.remove(0);
             }
         }
@@ -152,7 +152,6 @@ impl Naive {
     fn unblock(&mut self, prefix: &Prefix, hold: Duration) {
         self.remove(prefix, End::Unblocked);
         if hold.is_zero() {
-            self.line.retain(|one| !one.unit.prefix().overlaps(prefix));
             self.sights.retain(|one| !one.unit.prefix().overlaps(prefix));
         } else {
             self.holds.retain(|one| one.0 != *prefix);

@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
-use sekisho_model::{Batch, Moment, Prefix, Reason, Unit};
+use sekisho_model::{Batch, Moment, Prefix};
 
 use super::Naive;
-use crate::{End, Event};
+use crate::{End, Event, Retier};
 
 /// What a host usually completes, and what it has completed since it was last judged.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,7 @@ impl Naive {
         let (Some((last, new)), Some(before)) = (totals, before) else {
             (meter.millis, meter.completed) = (0, 0);
             meter.networks.clear();
+            self.end_outage(host);
             return;
         };
         meter.millis += now.since(before).as_millis() as u64;
@@ -38,35 +39,34 @@ impl Naive {
                 meter.networks.push(network);
             }
         }
-        if meter.millis < 2_000 {
+        let (completed, expected) = (meter.completed, meter.usual.unwrap_or(0) * meter.millis / 1_000_000);
+        let may_judge = meter.millis >= 2_000 && expected >= 8;
+        let is_broken = may_judge && completed * 4 < expected && meter.networks.len() >= 8;
+        if !may_judge && meter.millis < 60_000 {
+            self.end_outage(host);
             return;
         }
-        let rate = meter.completed * 1_000_000 / meter.millis;
-        let Some(usual) = meter.usual else {
-            meter.usual = Some(rate);
-            self.reset(host);
-            return;
-        };
-        let expected = usual * meter.millis / 1_000_000;
-        if usual > 0 && expected < 8 {
-            return;
-        }
-        let completed = meter.completed;
-        let is_broken = usual > 0 && completed * 4 < expected && meter.networks.len() >= 8;
-        if !is_broken {
+        if !is_broken && meter.millis > 0 {
+            let rate = completed * 1_000_000 / meter.millis;
             let (weight, span) = (meter.millis.min(600_000), 600_000);
-            meter.usual = Some((usual * (span - weight) + rate * weight) / span);
+            let learnt = |usual| (usual * (span - weight) + rate * weight) / span;
+            meter.usual = Some(meter.usual.map_or(rate, learnt));
         }
-        self.reset(host);
+        (meter.millis, meter.completed) = (0, 0);
+        meter.networks.clear();
         if is_broken {
             self.begin_outage(host, completed, expected);
+        } else {
+            self.end_outage(host);
         }
     }
 
-    fn reset(&mut self, host: usize) {
-        let meter = &mut self.hosts[host].meter;
-        (meter.millis, meter.completed) = (0, 0);
-        meter.networks.clear();
+    fn end_outage(&mut self, host: usize) {
+        let host = &mut self.hosts[host];
+        if host.outage_until.is_some_and(|until| until <= self.now) {
+            host.outage_until = None;
+            self.events.push(Event::OutageEnded { host: host.id.clone() });
+        }
     }
 
     fn begin_outage(&mut self, host: usize, completed: u64, expected: u64) {
@@ -79,21 +79,17 @@ impl Naive {
         }
     }
 
-    /// What was listed within the last minute and has no quorum any more comes off.
+    /// What was listed within the last minute and has no quorum any more comes off, or moves down.
     fn take_back(&mut self) {
         for (_, prefix) in self.recent.clone() {
-            let Some(entry) = self.entry(&prefix) else { continue };
-            if entry.reason.is_evidence() && !self.still_stands(&prefix) {
-                self.remove(&prefix, End::Outage);
+            let Some(entry) = self.entry(&prefix).filter(|entry| entry.reason.is_evidence()) else { continue };
+            let (tier, expires) = (entry.tier, entry.expires);
+            let hosts = self.standing_hosts(&prefix);
+            match self.strictest(&hosts, |tier| self.asked(tier)) {
+                None => self.remove(&prefix, End::Outage),
+                Some(met) if met < tier => self.move_to(&prefix, met, expires, Retier::Faded),
+                Some(_) => {}
             }
-        }
-    }
-
-    /// Whether what is listed would be listed again by what is left.
-    fn still_stands(&self, prefix: &Prefix) -> bool {
-        match self.entry(prefix).map(|entry| &entry.reason) {
-            Some(Reason::Quorum { .. }) => self.wanted(Unit::of(prefix.address())).is_some(),
-            _ => self.bombed(prefix, &self.picture(prefix)).is_some(),
         }
     }
 }

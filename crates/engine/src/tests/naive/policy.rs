@@ -29,6 +29,9 @@ impl Naive {
         self.policy = policy.clone();
         self.move_horizon();
         self.clear_never();
+        for prefix in self.standings.iter().map(|one| one.prefix).collect::<Vec<_>>() {
+            self.arm(&prefix);
+        }
     }
 
     pub(super) fn take_name(&mut self, name: &str, addresses: &[IpAddr]) {

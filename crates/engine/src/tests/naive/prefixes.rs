@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use sekisho_model::{Entry, Prefix, Reason, Tier, Unit};
 
 use super::Naive;
-use crate::{End, Event};
+use crate::{Cause, End, Event};
 
 impl Naive {
     pub(super) fn look_at_blocks(&mut self) {
@@ -23,7 +23,7 @@ impl Naive {
         matches!(entry.reason, Reason::Prefix { .. }).then_some(entry.prefix)
     }
 
-    fn widest(&self, prefix: &Prefix) -> u8 {
+    pub(super) fn widest(&self, prefix: &Prefix) -> u8 {
         if prefix.is_ipv4() { self.policy.widest_ipv4 } else { self.policy.widest_ipv6 }
     }
 
@@ -40,6 +40,7 @@ impl Naive {
             }
             let reason = self.prefix_reason(&picture, tier);
             self.list_prefix(prefix, tier, reason, &picture.hosts, &inside);
+            self.recent.push((self.now, prefix));
             self.merge(prefix);
             return;
         }
@@ -54,10 +55,13 @@ impl Naive {
 
     /// Lists a prefix in the place of what is inside it.
     fn list_prefix(&mut self, prefix: Prefix, tier: Tier, reason: Reason, hosts: &[usize], inside: &[Prefix]) {
-        self.list(prefix, tier, reason, hosts, inside.len());
+        let mut before = self.clone();
+        before.begin_standing(prefix);
         for one in inside {
             self.remove(one, End::Covered);
         }
+        self.list(prefix, tier, reason, hosts);
+        self.take_standing(before, &prefix);
         if self.withheld == Some(prefix) {
             self.withheld = None;
         }
@@ -80,55 +84,81 @@ impl Naive {
             return;
         }
         let inside = self.inside(&whole);
-        let picture = self.picture_of_merged(&whole, &inside);
-        let reason = self.prefix_reason(&picture, tier);
-        self.list_prefix(whole, tier, reason, &picture.hosts, &inside);
-        self.merge(whole);
+        if self.forbids(&whole, true, inside.len()).is_none() {
+            self.put_whole(whole, tier, &inside);
+            self.merge(whole);
+        }
     }
 
-    fn picture_of_merged(&self, whole: &Prefix, inside: &[Prefix]) -> super::bombed::Picture {
-        let mut without = self.clone();
-        without.entries.retain(|one| !inside.contains(&one.prefix));
-        without.picture(whole)
+    /// The whole ends when the later half would have, and has the repeats of the more repeated one.
+    fn put_whole(&mut self, prefix: Prefix, tier: Tier, inside: &[Prefix]) {
+        let halves: Vec<Entry> = inside.iter().map(|one| self.entry(one).unwrap().clone()).collect();
+        let mut before = self.clone();
+        before.begin_standing(prefix);
+        for one in inside {
+            self.remove(one, End::Covered);
+        }
+        let picture = self.picture(&prefix);
+        let entry = Entry {
+            prefix,
+            tier,
+            reason: self.prefix_reason(&picture, tier),
+            created: self.now,
+            expires: halves.iter().map(|one| one.expires).max().unwrap(),
+            renewals: 0,
+            repeats: halves.iter().map(|one| one.repeats).max().unwrap(),
+            revision: self.index,
+        };
+        self.put_evidence(entry, &picture.hosts);
+        self.take_standing(before, &prefix);
     }
 
-    /// Renews, or withdraws, a listed prefix in which something is new.
+    /// The standing that `prefix` had `before` what is inside it was removed.
+    fn take_standing(&mut self, before: Self, prefix: &Prefix) {
+        self.standings.retain(|one| one.prefix != *prefix);
+        self.standings.extend(before.standings.into_iter().filter(|one| one.prefix == *prefix));
+        self.arm(prefix);
+    }
+
+    /// Moves up, withdraws or renews a listed prefix in which something is new.
     fn keep_prefix(&mut self, prefix: Prefix) {
-        let units = self.units_in(&prefix);
-        let few = (units.len() as u64) < u64::from(self.half());
+        let picture = self.picture(&prefix);
         let entry = self.entry(&prefix).unwrap();
         let (tier, created) = (entry.tier, entry.created);
-        if tier == Tier::Suppress && few && self.now.since(created) > self.policy.window {
-            let narrow: Vec<Unit> = units.iter().copied().filter(|unit| self.wanted(*unit).is_some()).collect();
-            if !narrow.is_empty() {
-                self.withdraw(&prefix, &narrow);
-                return;
-            }
+        if self.bombed(&prefix, &picture) > Some(tier) {
+            let reason = self.reason_of_standing(&prefix, Tier::Drop, None);
+            self.move_up(&prefix, reason);
+            return;
         }
-        if self.is_half_over(&prefix) && !(few && tier == Tier::Suppress) {
-            let hosts = self.standing_hosts(&prefix);
-            if let Some(met) = self.strictest(&hosts, |tier| self.asked(tier)) {
-                let picture = super::bombed::Picture { hosts, ..self.picture(&prefix) };
-                let met = met.min(tier);
-                let reason = self.prefix_reason(&picture, met);
-                self.renew(&prefix, met, reason);
-            }
+        let is_narrow = tier == Tier::Suppress && picture.units < self.half();
+        if is_narrow && created + self.policy.window <= self.now {
+            self.withdraw(&prefix);
+        } else if !is_narrow && self.is_half_over(&prefix) {
+            self.judge_renewal(&prefix, Some(picture.units));
         }
-        self.merge(prefix);
     }
 
-    fn withdraw(&mut self, prefix: &Prefix, narrow: &[Unit]) {
+    /// The attack narrowed: those units that meet a quorum by themselves are listed instead, if there is
+    /// room for all of them.
+    fn withdraw(&mut self, prefix: &Prefix) {
+        let mut units: Vec<Unit> = self.units_in(prefix);
+        units.retain(|unit| self.wanted(*unit).is_some());
+        units.sort();
+        let entries = self.entries.len() - 1 + units.len();
+        if units.is_empty() || (units.len() > 1 && entries > self.policy.max_entries as usize) {
+            return;
+        }
         self.remove(prefix, End::Narrowed);
-        for unit in narrow {
-            self.judge_listing(*unit, 1);
+        for unit in units {
+            let tier = self.wanted(unit).unwrap();
+            self.list_unit(unit, tier);
         }
     }
 
-    fn hold_back_prefix(&mut self, prefix: &Prefix, cause: crate::Cause) {
-        if let crate::Cause::Limit(_) = cause {
+    fn hold_back_prefix(&mut self, prefix: &Prefix, cause: Cause) {
+        if let Cause::Limit(_) = cause {
             self.hold_back(prefix, cause);
-        }
-        if self.withheld.replace(*prefix) != Some(*prefix) {
+        } else if self.withheld.replace(*prefix) != Some(*prefix) {
             self.events.push(Event::Withheld { prefix: *prefix, cause });
         }
     }

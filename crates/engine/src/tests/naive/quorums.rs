@@ -64,7 +64,7 @@ impl Naive {
     /// How many of `moments` are within the window.
     fn within(&self, moments: &[Moment]) -> u64 {
         let step = |moment: Moment| moment.as_millis().div_euclid(STEP);
-        let first = step(self.now - self.policy.window);
+        let first = step(self.horizon);
         moments.iter().filter(|one| step(**one) >= first).count() as u64
     }
 
@@ -76,15 +76,15 @@ impl Naive {
         self.within(&self.firsts)
     }
 
-    /// The chance bound rises at once, and falls only when a quarter more would be few enough.
+    /// The chance bound rises at once, and falls only when a quarter more would be few enough. What is below
+    /// the asked quorums says nothing.
     pub(super) fn look_at_chance(&mut self) {
         self.forget_firsts();
         let units = self.counted_units();
-        let (now, easy) =
-            (by_chance(ADDRESSES, units as f64), by_chance(ADDRESSES, units as f64 * 1.25));
+        let (now, easy) = (by_chance(ADDRESSES, units as f64), by_chance(ADDRESSES, (units + units / 4) as f64));
         let from = self.chance;
         self.chance = if now > from { now } else { from.min(easy) };
-        if self.chance != from {
+        if self.chance != from && self.chance.max(from) > self.asked(Tier::Suppress) {
             self.events.push(Event::ChanceBound { from, to: self.chance, units });
         }
     }

@@ -1,12 +1,8 @@
 //! Sightings: which count, and how many are kept.
 
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 
-use sekisho_model::{
-    Moment, Observation, Prefix, Unit, Zone,
-    limits::{LOGGED_WITNESSES, SPARE_WITNESSES},
-};
+use sekisho_model::{Moment, Observation, Prefix, Tier, Unit, Zone};
 
 use super::{Naive, Sight};
 
@@ -32,8 +28,7 @@ impl Naive {
                 self.counted.push(self.now);
             }
         }
-        let counts = self.sight(host, row.unit).is_some_and(|one| one.counts);
-        self.stand(host, seen, row.unit, counts);
+        self.stand(host, seen, row.unit);
         if is_new_pair {
             self.line_up(row.unit);
         }
@@ -41,87 +36,90 @@ impl Naive {
     }
 
     pub(super) fn take_hit(&mut self, host: usize, seen: Moment, unit: Unit) {
-        if self.stand(host, seen, unit, true) {
+        if self.stand(host, seen, unit) {
             self.judge_unit(unit);
         }
     }
 
-    /// The block of `unit` stands in line to be looked at.
-    pub(super) fn line_up(&mut self, unit: Unit) {
+    /// Something is new in the block of `unit`: it stands in line where there may be units enough.
+    fn line_up(&mut self, unit: Unit) {
         let block = block_of(unit);
+        let widest = block.widened(self.widest(&block));
+        let least = self.policy.prefix_min_units as usize;
+        if self.policy.prefix_tier.is_some() && self.tracked_in(&widest) >= least {
+            self.put_in_line(block);
+        }
+    }
+
+    pub(super) fn put_in_line(&mut self, block: Prefix) {
         if !self.blocks.contains(&block) {
             self.blocks.push(block);
         }
     }
 
-    fn sight(&self, host: usize, unit: Unit) -> Option<&Sight> {
-        self.sights.iter().find(|one| one.host == host && one.unit == unit)
-    }
-
-    fn has_fresh(&self, unit: Unit, counting: bool) -> bool {
+    /// Whether somebody has a fresh sighting of `unit`, one that counts if that is asked.
+    pub(super) fn has_fresh(&self, unit: Unit, counting: bool) -> bool {
         self.sights.iter().any(|one| one.unit == unit && self.is_fresh(one.seen) && (one.counts || !counting))
     }
 
     /// Takes a sighting in; returns whether the pair was not fresh before.
     fn note(&mut self, host: usize, seen: Moment, row: &Observation) -> bool {
-        let (horizon, is_flooded) = (self.horizon, self.is_flooded(host));
-        self.sights.retain(|one| one.unit != row.unit || one.seen >= horizon);
-        let others = self.sights.iter().any(|one| one.unit == row.unit && one.host != host);
-        let at = self.sights.iter().position(|one| one.unit == row.unit && one.host == host);
-        let old = at.map(|at| self.sights.remove(at));
+        let (unit, horizon, is_flooded) = (row.unit, self.horizon, self.is_flooded(host));
+        self.touch_in_line(host, unit);
+        self.sights.retain(|one| one.unit != unit || one.seen >= horizon);
+        let at = self.sights.iter().position(|one| one.unit == unit && one.host == host);
+        let old = at.map(|at| self.sights[at].clone());
         let sockets = u32::from(old.as_ref().map_or(0, |old| old.sockets)).saturating_add(row.sockets);
         let sockets = u8::try_from(sockets).unwrap_or(u8::MAX);
-        let counted = old.as_ref().is_some_and(|old| old.counts);
+        // A row without a new socket tells of one that was seen before.
         let in_the_clear = !is_flooded && (row.sockets > 0 || old.is_none());
         let new = Sight {
-            unit: row.unit,
+            unit,
             host,
             seen: old.as_ref().map_or(seen, |old| old.seen.max(seen)),
             retransmits: old.as_ref().map_or(0, |old| old.retransmits).max(row.retransmits),
             sockets,
-            counts: counted || in_the_clear || sockets > 1,
+            counts: old.as_ref().is_some_and(|old| old.counts) || in_the_clear || sockets > 1,
         };
-        let at = self.sights.iter().position(|one| one.unit == new.unit && one.seen < new.seen);
-        self.sights.insert(at.unwrap_or(self.sights.len()), new);
-        self.touch_in_line(row.unit, others);
-        self.keep_the_newest(row.unit);
+        match (at, &old) {
+            (Some(at), Some(old)) if old.seen == new.seen => self.sights[at] = new,
+            _ => {
+                self.sights.retain(|one| one.unit != unit || one.host != host);
+                let at = self.sights.iter().position(|one| one.unit == unit && one.seen < new.seen);
+                self.sights.insert(at.unwrap_or(self.sights.len()), new);
+            }
+        }
+        let own = self.sights.iter().filter(|one| one.unit == unit).map(|one| one.host).collect();
+        let kept = self.kept(own);
+        self.sights.retain(|one| one.unit != unit || kept.contains(&one.host));
         old.is_none()
     }
 
-    /// Of each unit the newest sightings are kept, and one of each of the newest zones.
-    fn keep_the_newest(&mut self, unit: Unit) {
-        let keep = (self.policy.drop_quorum as usize + SPARE_WITNESSES).max(LOGGED_WITNESSES);
-        let own: Vec<Sight> = self.sights.iter().filter(|one| one.unit == unit).cloned().collect();
-        if own.len() <= keep {
-            return;
+    /// Which of these hosts, the newest first, are kept: of too many the oldest goes that is not the newest
+    /// of one of the newest zones.
+    pub(super) fn kept(&self, mut hosts: Vec<usize>) -> Vec<usize> {
+        let zones = self.policy.min_zones as usize;
+        let most = 2 + self.asked(Tier::Drop).max(self.chance).max(8) as usize + zones - 1;
+        while hosts.len() > most {
+            let mut seen: Vec<Option<&Zone>> = Vec::new();
+            let mut is_safe = |host: &usize| {
+                let zone = self.hosts[*host].zone.as_ref();
+                let is_safe = seen.len() < zones && !seen.contains(&zone);
+                seen.extend(is_safe.then_some(zone));
+                is_safe
+            };
+            let safe: Vec<bool> = hosts.iter().map(&mut is_safe).collect();
+            let oldest = safe.iter().rposition(|safe| !safe).unwrap();
+            hosts.remove(oldest);
         }
-        let mut zones: Vec<Option<Zone>> = Vec::new();
-        let mut kept: Vec<usize> = Vec::new();
-        for one in &own {
-            let zone = self.hosts[one.host].zone.clone();
-            if self.policy.min_zones > 1
-                && zones.len() < self.policy.min_zones as usize
-                && !zones.contains(&zone)
-            {
-                zones.push(zone);
-                kept.push(one.host);
-            }
-        }
-        for one in &own {
-            if kept.len() < keep && !kept.contains(&one.host) {
-                kept.push(one.host);
-            }
-        }
-        self.sights.retain(|one| one.unit != unit || kept.contains(&one.host));
+        hosts
     }
 
     /// The fresh sightings of `unit` by hosts that are not in outage, the newest first.
     pub(super) fn fresh_of(&self, unit: Unit) -> Vec<&Sight> {
         let is_good =
             |one: &&Sight| one.unit == unit && self.is_fresh(one.seen) && !self.is_in_outage(one.host);
-        let mut found: Vec<&Sight> = self.sights.iter().filter(is_good).collect();
-        found.sort_by_key(|one| Reverse(one.seen));
-        found
+        self.sights.iter().filter(is_good).collect()
     }
 
     /// The hosts whose sightings of `unit` count now, the newest first.

@@ -4,71 +4,60 @@ use alloc::vec::Vec;
 
 use sekisho_model::{Moment, Prefix, Unit};
 
-use super::{Naive, Standing, Stood};
-
-impl Standing {
-    fn add(&mut self, new: &Stood, horizon: Moment) {
-        self.active = self.active.max(new.seen);
-        match self.hosts.iter_mut().find(|one| one.host == new.host) {
-            Some(old) => {
-                old.counts = new.counts || (old.counts && old.seen >= horizon);
-                old.seen = old.seen.max(new.seen);
-            }
-            None => self.hosts.push(new.clone()),
-        }
-    }
-}
+use super::{Naive, Standing, Stood, sightings::block_of};
 
 impl Naive {
     /// Something was seen or hit of `unit`. Returns whether an entry that evidence listed covers it.
-    pub(super) fn stand(&mut self, host: usize, seen: Moment, unit: Unit, counts: bool) -> bool {
+    pub(super) fn stand(&mut self, host: usize, seen: Moment, unit: Unit) -> bool {
         let Some(entry) = self.covering(&unit.prefix()).filter(|entry| entry.reason.is_evidence()) else {
             return false;
         };
-        let (prefix, horizon) = (entry.prefix, self.horizon);
-        let standing = self.standings.iter_mut().find(|one| one.prefix == prefix).unwrap();
-        standing.add(&Stood { host, seen, counts: counts || prefix != unit.prefix() }, horizon);
+        let prefix = entry.prefix;
+        let at = self.standings.iter().position(|one| one.prefix == prefix).unwrap();
+        let standing = self.standings[at].clone();
+        self.standings[at] = self.with(standing, host, seen);
         if prefix != unit.prefix() {
-            self.line_up(unit);
+            self.put_in_line(block_of(unit));
         }
         true
     }
 
-    /// The standing that `prefix` begins with: that of what it replaces, and what is fresh in it.
-    pub(super) fn begin_standing(&mut self, prefix: Prefix, is_unit: bool) {
-        let mut new = Standing { prefix, active: Moment::from_millis(i64::MIN), hosts: Vec::new() };
-        for old in self.standings.iter().filter(|one| prefix.covers(&one.prefix)) {
-            new.active = new.active.max(old.active);
-            for one in &old.hosts {
-                new.add(one, self.horizon);
-            }
+    /// The standing with one more: a host that is not fresh any more is forgotten.
+    fn with(&self, mut standing: Standing, host: usize, seen: Moment) -> Standing {
+        standing.active = standing.active.max(seen);
+        standing.hosts.retain(|one| self.is_fresh(one.seen));
+        let at = standing.hosts.iter().position(|one| one.host == host);
+        let seen = at.map_or(seen, |at| standing.hosts[at].seen.max(seen));
+        if at.is_none_or(|at| standing.hosts[at].seen != seen) {
+            standing.hosts.retain(|one| one.host != host);
+            let at = standing.hosts.iter().position(|one| one.seen < seen);
+            standing.hosts.insert(at.unwrap_or(standing.hosts.len()), Stood { host, seen });
         }
-        for one in self.sights.iter().filter(|one| prefix.covers(&one.unit.prefix()) && self.is_fresh(one.seen)) {
-            let counts = one.counts || !is_unit;
-            new.add(&Stood { host: one.host, seen: one.seen, counts }, self.horizon);
+        let kept = self.kept(standing.hosts.iter().map(|one| one.host).collect());
+        standing.hosts.retain(|one| kept.contains(&one.host));
+        standing
+    }
+
+    /// The standing that `prefix` begins with: what is fresh in it, and that of what it takes the place of.
+    pub(super) fn begin_standing(&mut self, prefix: Prefix) {
+        let seen = self.sights.iter().filter(|one| prefix.covers(&one.unit.prefix()));
+        let mut all: Vec<(Moment, usize)> = seen.map(|one| (one.seen, one.host)).collect();
+        for inside in self.standings.iter().filter(|one| prefix.covers(&one.prefix)) {
+            all.extend(inside.hosts.iter().map(|one| (one.seen, one.host)));
         }
+        all.retain(|one| self.is_fresh(one.0));
+        all.sort_by_key(|one| one.1);
+        let active = all.iter().map(|one| one.0).max().unwrap_or(self.now);
+        let empty = Standing { prefix, active, check: None, hosts: Vec::new() };
+        let standing = all.iter().fold(empty, |standing, (seen, host)| self.with(standing, *host, *seen));
         self.standings.retain(|one| one.prefix != prefix);
-        self.standings.push(new);
+        self.standings.push(standing);
     }
 
     /// The hosts of an entry's standing that count now.
     pub(super) fn standing_hosts(&self, prefix: &Prefix) -> Vec<usize> {
         let standing = self.standings.iter().find(|one| one.prefix == *prefix).unwrap();
-        let is_good =
-            |one: &&Stood| one.counts && self.is_fresh(one.seen) && !self.is_in_outage(one.host);
+        let is_good = |one: &&Stood| self.is_fresh(one.seen) && !self.is_in_outage(one.host);
         standing.hosts.iter().filter(is_good).map(|one| one.host).collect()
-    }
-
-    /// When an entry is quiet, if it is so now: nothing was seen or hit, by hosts that are all connected.
-    pub(super) fn quiet_since(&self, prefix: &Prefix) -> Option<Moment> {
-        let entry = self.entry(prefix)?;
-        let standing = self.standings.iter().find(|one| one.prefix == *prefix)?;
-        if self.policy.ttl_quiet.is_zero() {
-            return None;
-        }
-        let quiet = self.doubled(self.policy.ttl_quiet, entry.repeats);
-        let at = standing.active + quiet;
-        let all_connected = standing.hosts.iter().all(|one| self.hosts[one.host].is_connected);
-        (at <= self.now && all_connected).then_some(at)
     }
 }
