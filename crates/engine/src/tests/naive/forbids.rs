@@ -19,6 +19,19 @@ impl Naive {
 
     /// Why `prefix` must not be listed by evidence, in the place of `replaced` other entries.
     pub(super) fn forbids(&self, prefix: &Prefix, is_prefix: bool, replaced: usize) -> Option<Cause> {
+        if let Some(cause) = self.forbids_for_good(prefix, is_prefix) {
+            Some(cause)
+        } else if replaced == 0 && !self.has_room(Limit::Entries) {
+            Some(Cause::Limit(Limit::Entries))
+        } else if !self.has_room(Limit::NewPerMinute) {
+            Some(Cause::Limit(Limit::NewPerMinute))
+        } else {
+            None
+        }
+    }
+
+    /// The same, limits apart.
+    pub(super) fn forbids_for_good(&self, prefix: &Prefix, is_prefix: bool) -> Option<Cause> {
         let in_the_way =
             |one: &sekisho_model::Entry| one.prefix.overlaps(prefix) && !(is_prefix && one.reason.is_evidence());
         if self.is_never(prefix) {
@@ -29,10 +42,6 @@ impl Naive {
             Some(Cause::Held)
         } else if self.entries.iter().any(in_the_way) {
             Some(Cause::Covered)
-        } else if replaced == 0 && !self.has_room(Limit::Entries) {
-            Some(Cause::Limit(Limit::Entries))
-        } else if !self.has_room(Limit::NewPerMinute) {
-            Some(Cause::Limit(Limit::NewPerMinute))
         } else {
             None
         }

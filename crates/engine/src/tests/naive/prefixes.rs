@@ -84,7 +84,7 @@ impl Naive {
             return;
         }
         let inside = self.inside(&whole);
-        if self.forbids(&whole, true, inside.len()).is_none() {
+        if self.forbids_for_good(&whole, true).is_none() {
             self.put_whole(whole, tier, &inside);
             self.merge(whole);
         }

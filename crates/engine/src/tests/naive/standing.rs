@@ -42,11 +42,16 @@ impl Naive {
     pub(super) fn begin_standing(&mut self, prefix: Prefix) {
         let seen = self.sights.iter().filter(|one| prefix.covers(&one.unit.prefix()));
         let mut all: Vec<(Moment, usize)> = seen.map(|one| (one.seen, one.host)).collect();
-        for inside in self.standings.iter().filter(|one| prefix.covers(&one.prefix)) {
-            all.extend(inside.hosts.iter().map(|one| (one.seen, one.host)));
+        if Unit::of(prefix.address()).prefix() != prefix {
+            all.sort_by_key(|one| one.1);
+        }
+        let mut inside: Vec<&Standing> =
+            self.standings.iter().filter(|one| prefix.covers(&one.prefix)).collect();
+        inside.sort_by_key(|one| one.prefix);
+        for one in inside {
+            all.extend(one.hosts.iter().map(|one| (one.seen, one.host)));
         }
         all.retain(|one| self.is_fresh(one.0));
-        all.sort_by_key(|one| one.1);
         let active = all.iter().map(|one| one.0).max().unwrap_or(self.now);
         let empty = Standing { prefix, active, check: None, hosts: Vec::new() };
         let standing = all.iter().fold(empty, |standing, (seen, host)| self.with(standing, *host, *seen));

@@ -1,5 +1,7 @@
 //! Units: listed, moved between the tiers, renewed.
 
+use alloc::vec::Vec;
+
 use sekisho_model::{Entry, HostId, Moment, Prefix, Reason, Tier, Unit};
 
 use super::Naive;
@@ -60,7 +62,8 @@ impl Naive {
 
     pub(super) fn put_evidence(&mut self, entry: Entry, hosts: &[usize]) {
         let prefix = entry.prefix;
-        let names: alloc::vec::Vec<HostId> = hosts.iter().map(|host| self.hosts[*host].id.clone()).collect();
+        let names: Vec<HostId> =
+            self.kept(hosts.to_vec()).iter().map(|host| self.hosts[*host].id.clone()).collect();
         self.events.push(Event::Listed { entry: entry.clone(), hosts: names });
         self.entries.push(entry);
         self.arm(&prefix);
