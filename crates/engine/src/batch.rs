@@ -9,14 +9,11 @@ use crate::{
     blocks::block_of,
     checkpoint::CounterSighting,
     engine::Engine,
-    evidence::Noted,
+    evidence::{Noted, WARMED},
     outcome::{Event, Retier},
     step::Step,
     witness::{Keep, Sighting},
 };
-
-/// Rows whose units are brought near the processor at a time.
-const WARMED: usize = 64;
 
 /// Who reports, and when it was seen.
 #[derive(Clone, Copy)]

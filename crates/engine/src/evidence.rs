@@ -15,6 +15,8 @@ use crate::{
 
 /// Nodes in one chunk, as a power of two.
 const CHUNK_BITS: u32 = 12;
+/// Units that are brought near the processor at a time.
+pub(crate) const WARMED: usize = 64;
 /// Units that were seen again and stand at the front: so many may go to the end before one has to go.
 const SECOND_CHANCES: usize = 8;
 
@@ -130,10 +132,17 @@ impl Evidence {
         }
     }
 
-    /// Brings what is known of `units` near the processor: their look-ups do not wait for each other.
+    /// Brings what is known of `units` near the processor. First all places, then all nodes, so that none
+    /// of the many waits for memory is behind another one.
     pub(crate) fn warm(&self, units: impl Iterator<Item = Unit>) {
-        let known = units.filter_map(|unit| self.index.get(unit));
-        black_box(known.fold(0, |sum: u32, at| sum.wrapping_add(self.node(at).owner)));
+        let mut places = [0; WARMED];
+        let mut known = 0;
+        for (place, unit) in places.iter_mut().zip(units) {
+            *place = self.index.get(unit).unwrap_or(u32::MAX);
+            known += 1;
+        }
+        let nodes = places[..known].iter().filter(|at| **at != u32::MAX).map(|at| self.node(*at).owner);
+        black_box(nodes.fold(0, u32::wrapping_add));
     }
 
     /// Takes a sighting in (see [`Witnesses::note`]); there is room for it. A new unit is listed already
