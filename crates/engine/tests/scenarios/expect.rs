@@ -11,6 +11,8 @@ pub enum Expectation {
     Event(String),
     /// So many events of the whole story begin with these words.
     Count(usize, String),
+    /// Nothing of the whole story was ever dropped.
+    NothingDropped,
     /// So many hosts list an IPv4 unit by chance.
     Chance(u32),
 }
@@ -20,6 +22,7 @@ pub fn read(text: &str) -> Result<Expectation, Wrong> {
     let words: Vec<&str> = text.split_whitespace().collect();
     match &words[..] {
         ["nothing", "listed"] => Ok(Expectation::Listed(Vec::new())),
+        ["nothing", "dropped"] => Ok(Expectation::NothingDropped),
         ["listed", ..] => entries(text.trim_start_matches("listed ")),
         ["event", rest @ ..] if !rest.is_empty() => Ok(Expectation::Event(rest.join(" "))),
         [count, "events" | "event", rest @ ..] if !rest.is_empty() => {

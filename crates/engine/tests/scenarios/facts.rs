@@ -10,7 +10,7 @@ use crate::words::written;
 /// An event, in a few words.
 pub fn event(event: &Event) -> String {
     match event {
-        Event::Listed { entry, .. } => format!("listed {} {}", entry.prefix, entry.tier),
+        Event::Listed { entry, .. } => {if std::env::var("DBG").is_ok() {eprintln!("{entry:?}");} format!("listed {} {}", entry.prefix, entry.tier)},
         Event::Retiered { entry, why, .. } => format!("moved {} {} {}", entry.prefix, entry.tier, low(why)),
         Event::Renewed { entry } => format!("renewed {} {}", entry.prefix, entry.tier),
         Event::Removed { entry, why } => format!("removed {} {}", entry.prefix, low(why)),

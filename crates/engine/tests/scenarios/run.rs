@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use sekisho_engine::{Engine, Event};
 use sekisho_model::{
-    Batch, Completed, Hit, HostId, Input, LogEntry, Moment, Observation, Order, OrderKind, Policy, Revision,
-    Totals, Unit, limits::MAX_BATCH_ROWS,
+    Batch, Completed, Hit, HostId, Input, LogEntry, Moment, Observation, Order, OrderKind, Policy, Prefix, Revision,
+    Tier, Totals, Unit, limits::MAX_BATCH_ROWS,
 };
 
 use crate::{
@@ -31,6 +31,8 @@ struct Story {
     /// Everything that happened, and since when the last statement was.
     events: Vec<String>,
     since: usize,
+    /// The first that was at `drop`.
+    dropped: Option<Prefix>,
 }
 
 /// Tells `text` line by line. What is wrong is told with the number of the line.
@@ -43,6 +45,7 @@ pub fn play(text: &str) -> Result<(), Wrong> {
         progress: Progress::new(),
         events: Vec::new(),
         since: 0,
+        dropped: None,
     };
     for (line, number) in text.lines().zip(1..) {
         let line = line.split('#').next().unwrap_or_default().trim();
@@ -111,7 +114,13 @@ impl Story {
         let entry = LogEntry { index: Revision(self.index), time: BEGIN + self.time, inputs };
         let outcome = self.engine.handle(&entry);
         self.events.extend(outcome.events.iter().map(facts::event));
-        assert!(!outcome.events.iter().any(|event| matches!(event, Event::HostRefused { .. })));
+        for event in &outcome.events {
+            if let Event::Listed { entry, .. } | Event::Retiered { entry, .. } = event
+                && entry.tier == Tier::Drop
+            {
+                self.dropped = self.dropped.or(Some(entry.prefix));
+            }
+        }
     }
 
     fn policy(&self, pairs: &[(String, String)]) -> Result<Policy, Wrong> {
@@ -220,10 +229,13 @@ impl Story {
                     return Err(format!("there were {}: {:?}", found.len(), &found[..found.len().min(50)]));
                 }
             }
+            Expectation::NothingDropped if let Some(prefix) = self.dropped => {
+                return Err(format!("{prefix} was dropped"));
+            }
             Expectation::Chance(bound) if self.engine.quorums().chance != *bound => {
                 return Err(format!("the chance bound is {}", self.engine.quorums().chance));
             }
-            Expectation::Event(_) | Expectation::Chance(_) => {}
+            Expectation::Event(_) | Expectation::Chance(_) | Expectation::NothingDropped => {}
         }
         Ok(())
     }

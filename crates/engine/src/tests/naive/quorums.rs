@@ -11,19 +11,21 @@ use crate::Event;
 const ADDRESSES: f64 = 3_707_764_736.0;
 /// Units by chance that are too many a window.
 const TOO_MANY: f64 = 0.01;
+/// Prefixes of one length by chance that are too many a window.
+const TOO_MANY_OF_A_LENGTH: f64 = 0.001;
 /// What comes first is counted in steps of this many milliseconds.
 const STEP: i64 = 5_000;
 
-/// The smallest number of hits, by chance, of one of `places` by `arrivals`, that too few places get.
-pub(super) fn by_chance(places: f64, arrivals: f64) -> u32 {
-    let mut expected = places;
-    for number in 1..=u32::MAX {
+/// The smallest N so that an arrival meets N - 1 others of the last window at its place too seldom, when places
+/// are chosen at random: of the arrivals of a window, (arrivals/places)^(N - 1) / (N - 1)! do.
+fn by_chance(places: f64, arrivals: f64, too_many: f64) -> u32 {
+    let mut expected = arrivals;
+    let mut number = 1;
+    while expected >= too_many {
         expected *= arrivals / places / f64::from(number);
-        if expected < TOO_MANY {
-            return number;
-        }
+        number += 1;
     }
-    u32::MAX
+    number
 }
 
 impl Naive {
@@ -81,7 +83,8 @@ impl Naive {
     pub(super) fn look_at_chance(&mut self) {
         self.forget_firsts();
         let units = self.counted_units();
-        let (now, easy) = (by_chance(ADDRESSES, units as f64), by_chance(ADDRESSES, (units + units / 4) as f64));
+        let (now, easy) = (units as f64, (units + units / 4) as f64);
+        let (now, easy) = (by_chance(ADDRESSES, now, TOO_MANY), by_chance(ADDRESSES, easy, TOO_MANY));
         let from = self.chance;
         self.chance = if now > from { now } else { from.min(easy) };
         if self.chance != from && self.chance.max(from) > self.asked(Tier::Suppress) {
@@ -98,6 +101,6 @@ impl Naive {
     /// The fewest units of a prefix of this length that chance does not bring.
     pub(super) fn units_by_chance(&self, length: u8) -> u32 {
         let places = ADDRESSES / f64::from(1u32 << (32 - length));
-        by_chance(places, self.first_units() as f64)
+        by_chance(places, self.first_units() as f64, TOO_MANY_OF_A_LENGTH)
     }
 }
