@@ -58,6 +58,11 @@ const ADDRESSES: [&str; 6] =
 
 const NAMES: [&str; 3] = ["a.example", "b.example", "c.example"];
 
+/// All units that histories are about, those of unrelated networks apart.
+pub(in crate::tests) fn units() -> impl Iterator<Item = Unit> {
+    UNITS.iter().map(|text| Unit::of(text.parse().unwrap()))
+}
+
 fn unit(dice: &mut Dice) -> Unit {
     Unit::of(dice.pick(&UNITS).parse().unwrap())
 }

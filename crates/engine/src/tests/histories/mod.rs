@@ -10,6 +10,7 @@ mod run;
 mod show;
 mod shrink;
 
+pub(super) use inputs::units;
 pub(super) use make::{History, batch, order, world};
-pub(super) use run::{for_all, for_all_of};
+pub(super) use run::{Verdict, for_all, for_all_of};
 pub(super) use show::told;

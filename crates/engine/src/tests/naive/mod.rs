@@ -11,6 +11,7 @@ mod hosts;
 mod line;
 mod orders;
 mod outage;
+mod pictures;
 mod policy;
 mod prefixes;
 mod quorums;
@@ -25,6 +26,8 @@ use sekisho_model::{
     Allowed, Batch, Change, Entry, Input, List, LogEntry, Member, Moment, Observation, Order, Policy, Prefix,
     Revision, Tier, Unit,
 };
+
+pub(super) use pictures::Explained;
 
 use crate::{Event, Limit, engine::Bounds};
 

@@ -46,7 +46,7 @@ impl Naive {
         }
     }
 
-    fn inside(&self, prefix: &Prefix) -> Vec<Prefix> {
+    pub(super) fn inside(&self, prefix: &Prefix) -> Vec<Prefix> {
         let mut inside: Vec<Prefix> = self.entries.iter().map(|one| one.prefix).collect();
         inside.retain(|one| prefix.covers(one));
         inside.sort();

@@ -1,5 +1,6 @@
 //! Quorums: what is asked for, and what chance asks for.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use sekisho_model::{Moment, Tier, Unit};
@@ -38,7 +39,7 @@ impl Naive {
         policy.max(self.fraction())
     }
 
-    fn fraction(&self) -> u32 {
+    pub(super) fn fraction(&self) -> u32 {
         let live = self.hosts.iter().filter(|one| one.is_connected).count();
         let share = live * self.policy.quorum_per_mille as usize;
         u32::try_from(share.div_ceil(1_000)).unwrap()
@@ -52,10 +53,15 @@ impl Naive {
 
     /// Whether these hosts are enough, and in enough zones.
     pub(super) fn is_met(&self, hosts: &[usize], quorum: u32) -> bool {
-        let mut zones: alloc::vec::Vec<_> = hosts.iter().map(|host| self.hosts[*host].zone.as_ref()).collect();
+        hosts.len() >= quorum as usize && self.zones_of(hosts) >= self.policy.min_zones
+    }
+
+    /// In how many zones these hosts are; those without one are in one together.
+    pub(super) fn zones_of(&self, hosts: &[usize]) -> u32 {
+        let mut zones: Vec<_> = hosts.iter().map(|host| self.hosts[*host].zone.as_ref()).collect();
         zones.sort();
         zones.dedup();
-        hosts.len() >= quorum as usize && zones.len() >= self.policy.min_zones as usize
+        u32::try_from(zones.len()).unwrap()
     }
 
     /// The strictest tier whose quorum, by `quorum`, these hosts meet.
