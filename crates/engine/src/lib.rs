@@ -43,6 +43,9 @@ mod timed;
 mod units;
 mod witness;
 
+#[cfg(test)]
+mod tests;
+
 pub use checkpoint::Checkpoint;
 pub use counters::Counters;
 pub use engine::Engine;
