@@ -157,12 +157,10 @@ fn updates(size: u32) -> Duration {
             inputs.push(world.batch(host, units.into_iter()));
         }
     }
-    let mut slices: Vec<Vec<Input>> = Vec::new();
-    while !inputs.is_empty() {
-        slices.push(inputs.split_off(inputs.len().saturating_sub(SLICE / ROWS)));
-    }
     // The least disturbed slice: other programs run on this machine, too.
-    let took = slices.into_iter().map(|slice| {
+    let mut inputs = inputs.into_iter();
+    let took = (0..UPDATES / SLICE).map(|_| {
+        let slice: Vec<Input> = inputs.by_ref().take(SLICE / ROWS).collect();
         let begun = Instant::now();
         slice.into_iter().for_each(|input| world.tell(input));
         begun.elapsed()
