@@ -138,6 +138,8 @@ pub const MAX_SOCKETS: usize = 1_000_000;
 pub const MAX_COMPLETED_PREFIXES: usize = 256;
 /// Units with counter-evidence that one such pass takes up; further ones are counted as truncated.
 pub const MAX_COMPLETED_UNITS: usize = 4_096;
+/// Units that the agent remembers having told of as counter-evidence; further ones are counted as truncated.
+pub const MAX_COMPLETED_TOLD: usize = 65_536;
 /// Shortest time between two such passes.
 pub const MIN_COMPLETED_INTERVAL: Duration = Duration::from_secs(2);
 /// Longest time between two such passes, however costly one is.
