@@ -3,6 +3,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -11,22 +12,19 @@ use anyhow::Context as _;
 use sekisho_daemon::{exit::usage, http, readiness::Readiness, shutdown, telemetry::Metrics};
 use sekisho_model::{
     HostId, Input, Policy,
-    limits::{MAX_SUBSCRIBERS, SNAPSHOT_SENDERS},
+    limits::{EVENT_WATCHERS, MAX_SUBSCRIBERS, SNAPSHOT_SENDERS},
 };
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, mpsc},
-};
+use sekisho_policy::LoadError;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     grpc::{Context, server},
     ledger::Ledger,
-    metrics, names, policy,
+    metrics, names,
     roster::Roster,
     sequencer::{self, Message},
     settings::Settings,
-    shared::Shared,
 };
 
 /// How long connections have to end when the process stops.
@@ -39,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let tls = settings.tls.server()?;
     let data_dir = settings.data_dir.ok_or_else(|| usage("no data directory: give --data-dir DIR"))?;
-    let policy = settings.policy.as_deref().map(policy::load).transpose()?;
+    let policy = settings.policy.as_deref().map(load_policy).transpose()?;
     let stop = shutdown::on_signal().context("signals cannot be handled")?;
     if settings.tls.insecure {
         tracing::warn!(
@@ -56,13 +54,15 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let (shared, roster) = (ledger.shared(), Arc::new(Roster::default()));
     metrics::register(&telemetry.meter(), &shared, &roster);
     let (sequencer, thread) = sequencer::start(ledger, readiness.clone())?;
-    follow_names(&shared, &sequencer, &stop)?;
+    names::follow(shared.names(), sequencer.clone(), stop.clone())?;
     let context = Context {
         shared,
         roster,
         sequencer: sequencer.clone(),
         subscribers: Arc::new(Semaphore::new(MAX_SUBSCRIBERS)),
         snapshots: Arc::new(Semaphore::new(SNAPSHOT_SENDERS)),
+        event_watchers: Arc::new(Semaphore::new(EVENT_WATCHERS)),
+        replays: Arc::new(Semaphore::new(1)),
         stop: stop.clone(),
     };
     readiness.met("start");
@@ -99,15 +99,13 @@ async fn serve(
 }
 
 /// Opens the log; tells it the policy if it is another one, and that no host is connected yet.
-fn open(dir: &std::path::Path, new_epoch: bool, policy: Option<Policy>) -> anyhow::Result<Ledger> {
+fn open(dir: &Path, new_epoch: bool, policy: Option<Policy>) -> anyhow::Result<Ledger> {
     let seed = RandomState::new().hash_one(0);
     let mut ledger = Ledger::open(dir, new_epoch, seed)?;
     let shared = ledger.shared();
-    let mut inputs = Vec::new();
-    let policy = policy.unwrap_or_default();
-    if *shared.engine().policy() != policy {
-        inputs.push(Input::Policy(policy));
-    }
+    // Without a file, what is in force stays: the last file's, or what an operator ordered since.
+    let other = policy.filter(|policy| shared.engine().policy() != policy);
+    let mut inputs: Vec<Input> = other.map(Input::Policy).into_iter().collect();
     let connected: Vec<HostId> =
         shared.engine().hosts().filter(|host| host.connected).map(|host| host.id.clone()).collect();
     inputs.extend(connected.into_iter().map(|host| Input::HostLeft { host }));
@@ -118,11 +116,10 @@ fn open(dir: &std::path::Path, new_epoch: bool, policy: Option<Policy>) -> anyho
     Ok(ledger)
 }
 
-fn follow_names(
-    shared: &Shared,
-    sequencer: &mpsc::Sender<Message>,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let names = shared.engine().policy().never.names.clone();
-    names::follow(names, sequencer, stop)
+/// The policy in `path`.
+fn load_policy(path: &Path) -> anyhow::Result<Policy> {
+    sekisho_policy::load(path).map_err(|error| match error {
+        LoadError::Wrong { .. } => usage(error.to_string()),
+        other => usage(format!("--policy {other}")),
+    })
 }

@@ -5,19 +5,21 @@ use std::{path::Path, sync::Arc, time::Instant};
 
 use anyhow::Context;
 use prost::Message;
-use sekisho_engine::{Engine, Outcome};
+use sekisho_engine::{Engine, Event, Outcome};
 use sekisho_feed::Frame;
+use sekisho_history::{
+    checkpoint,
+    records::{self, FORMAT, Unreadable},
+};
 use sekisho_model::{
     Delta, Input, LogEntry, Moment, Revision,
-    limits::{CHECKPOINT_EVERY, LOG_RETENTION},
+    limits::{CHECKPOINT_EVERY, EVENT_RETENTION, LOG_RETENTION},
 };
-use sekisho_store::{Log, LoggedRecord, Options, Record, Store, StoreError};
+use sekisho_store::{EventId, Log, NewEvent, Options, Record, Store, StoreError};
 use sekisho_wire::{feed, log, packed};
 
-use crate::{checkpoint, clock::Clock, shared::Shared};
+use crate::{clock::Clock, events, shared::Shared};
 
-/// The format of log payloads that this version writes, and the only one that it reads.
-const FORMAT: u16 = 1;
 /// The only writer of a log inside the process.
 const WRITER: u64 = 1;
 /// Bytes of the log that are read at a time in a replay.
@@ -29,6 +31,16 @@ pub struct Ledger {
     shared: Arc<Shared>,
     sequence: u64,
     since_checkpoint: u64,
+    /// What was put last. It is durable with the next record: until then, a failure may take it back.
+    last_events: Events,
+}
+
+/// The events of one log entry.
+#[derive(Default)]
+struct Events {
+    index: Revision,
+    time: Moment,
+    events: Vec<NewEvent>,
 }
 
 /// Why the log could not be gone on with.
@@ -38,13 +50,8 @@ pub enum LedgerError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A record that this version cannot read.
-    #[error("log entry {index} cannot be read by this version ({problem}); run the version that wrote it")]
-    Unreadable {
-        /// Its index.
-        index: Revision,
-        /// What is wrong with it.
-        problem: String,
-    },
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
 }
 
 impl Ledger {
@@ -67,8 +74,11 @@ impl Ledger {
         };
         engine.reseed(seed);
         let shared = Arc::new(Shared::new(engine, store.epoch(), store.reader(), Clock::start(store.time())));
-        let mut ledger = Self { store, shared, sequence: 0, since_checkpoint: 0 };
+        let last_events = Events::default();
+        let mut ledger = Self { store, shared, sequence: 0, since_checkpoint: 0, last_events };
         ledger.catch_up()?;
+        ledger.shared.announce_names();
+        ledger.announce_events()?;
         tracing::info!(
             epoch = %ledger.store.epoch(), index = ledger.store.last().0, replayed = ledger.since_checkpoint,
             entries = ledger.shared.engine().counters().entries, seconds = begun.elapsed().as_secs_f64(), "the log is open"
@@ -102,7 +112,13 @@ impl Ledger {
     /// The store's; it may be tried again.
     pub fn reopen(&mut self) -> Result<(), LedgerError> {
         self.store.reopen()?;
-        self.catch_up()
+        // The log has the entry, or it would not have been taken in: only its events may be lost.
+        let Events { index, time, events } = &self.last_events;
+        if !events.is_empty() {
+            self.store.put_events(*index, *time, events)?;
+        }
+        self.catch_up()?;
+        self.announce_events()
     }
 
     /// Writes a checkpoint when one is due, and drops the log that is older than is kept.
@@ -129,6 +145,7 @@ impl Ledger {
         let state = self.shared.engine().checkpoint();
         self.store.put_checkpoint(state.index, state.now, checkpoint::encode(&state))?;
         self.store.truncate_log_before_time(state.now - LOG_RETENTION)?;
+        self.store.forget_events_before(state.now - EVENT_RETENTION)?;
         self.since_checkpoint = 0;
         tracing::info!(index = state.index.0, "checkpoint written");
         Ok(())
@@ -144,7 +161,7 @@ impl Ledger {
             }
             for record in records {
                 self.sequence = self.sequence.max(record.sequence);
-                self.apply(&entry(&record)?)?;
+                self.apply(&records::entry(&record)?)?;
             }
         }
     }
@@ -152,15 +169,44 @@ impl Ledger {
     fn apply(&mut self, entry: &LogEntry) -> Result<Outcome, LedgerError> {
         let outcome = self.shared.engine_mut().handle(entry);
         self.since_checkpoint += 1;
-        let Some(delta) = &outcome.delta else { return Ok(outcome) };
+        // Not synced: a replay makes it again. If it fails, the store says so at the next append, too.
+        let stored = self.put_delta(outcome.delta.as_ref());
+        let kept = self.put_events(entry, &outcome);
+        if outcome.events.iter().any(|event| matches!(event, Event::PolicyChanged { .. })) {
+            self.shared.announce_names();
+        }
+        stored?;
+        kept?;
+        Ok(outcome)
+    }
+
+    fn put_delta(&mut self, delta: Option<&Delta>) -> Result<(), LedgerError> {
+        let Some(delta) = delta else { return Ok(()) };
         let message = self.frame(delta);
         let bytes = message.body.encode_to_vec();
-        // Not synced: a replay makes it again. If it fails, the store says so at the next append, too.
         let stored = self.store.put_delta(delta.previous, delta.revision, &bytes);
         self.shared.publisher().publish(message, bytes.len(), delta.digest);
         self.shared.announce(delta.revision);
-        stored?;
-        Ok(outcome)
+        Ok(stored?)
+    }
+
+    fn put_events(&mut self, entry: &LogEntry, outcome: &Outcome) -> Result<(), LedgerError> {
+        let events = events::kept(&outcome.events);
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.last_events = Events { index: entry.index, time: entry.time, events };
+        self.store.put_events(entry.index, entry.time, &self.last_events.events)?;
+        let ordinal = u32::try_from(self.last_events.events.len() - 1).unwrap_or(u32::MAX);
+        let newest = EventId { index: entry.index, ordinal };
+        self.shared.announce_events(newest, self.store.stored_events());
+        Ok(())
+    }
+
+    fn announce_events(&self) -> Result<(), LedgerError> {
+        let newest = self.shared.reader.newest_event()?.unwrap_or_default();
+        self.shared.announce_events(newest, self.store.stored_events());
+        Ok(())
     }
 
     fn frame(&self, delta: &Delta) -> Frame<sekisho_wire::pb::v1::WatchResponse> {
@@ -168,15 +214,6 @@ impl Ledger {
         let body = feed::delta(delta.previous, delta.revision, delta.digest, packed);
         Frame { previous: delta.previous, revision: delta.revision, body }
     }
-}
-
-fn entry(record: &LoggedRecord) -> Result<LogEntry, LedgerError> {
-    let unreadable = |problem: String| LedgerError::Unreadable { index: record.index, problem };
-    if record.format != FORMAT {
-        return Err(unreadable(format!("format {}", record.format)));
-    }
-    let inputs = log::decode(&record.payload).map_err(|error| unreadable(error.to_string()))?;
-    Ok(LogEntry { index: record.index, time: record.time, inputs })
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 //! `sekisho-aggregator`: the replayed log, the engine and the publisher behind gRPC.
 
 mod app;
-mod checkpoint;
 mod clock;
+mod events;
 mod grpc;
 mod ledger;
 mod metrics;
 mod names;
-mod policy;
 mod roster;
 mod sequencer;
 mod settings;
 mod shared;
+mod tell;
 
 use std::process::ExitCode;
 

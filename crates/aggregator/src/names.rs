@@ -1,15 +1,20 @@
 //! The DNS names of the never-list: each is looked up at its records' TTL, and what changed goes into the
 //! log. The last good answer is kept while a name cannot be looked up.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use hickory_resolver::{Resolver, TokioResolver, config::LookupIpStrategy};
 use sekisho_model::{Input, limits::MAX_NAME_ADDRESSES};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::sequencer::{Message, Reply, Submission};
 
@@ -21,29 +26,69 @@ const RETRY: Duration = Duration::from_secs(15);
 /// The two families of a name, each looked up by itself: one that does not answer keeps its last addresses.
 struct Resolvers([TokioResolver; 2]);
 
-/// Follows `names` until `stop`.
+/// Follows the names of the policy in force until `stop`. A policy that changes them has those that are new
+/// looked up at once, and those that stay go on as they were.
 ///
 /// # Errors
-/// When the system's resolver configuration cannot be read.
+/// When there are names already, and the system's resolver configuration cannot be read.
 pub fn follow(
-    names: Vec<String>,
-    sequencer: &mpsc::Sender<Message>,
-    stop: &CancellationToken,
+    mut names: watch::Receiver<Vec<String>>,
+    sequencer: mpsc::Sender<Message>,
+    stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    let resolvers = Arc::new(Resolvers::new()?);
-    for name in names {
-        let (resolvers, sequencer, stop) = (resolvers.clone(), sequencer.clone(), stop.clone());
-        tokio::spawn(async move {
+    let resolvers = if names.borrow().is_empty() { None } else { Some(Arc::new(Resolvers::new()?)) };
+    let mut followed = Followed { resolvers, sequencer, tasks: HashMap::new() };
+    tokio::spawn(async move {
+        loop {
+            let wanted = names.borrow_and_update().clone();
+            let is_done = followed.set(&wanted);
             tokio::select! {
-                () = stop.cancelled() => {}
-                () = follow_one(&resolvers, &name, &sequencer) => {}
+                () = stop.cancelled() => return,
+                changed = names.changed() => if changed.is_err() { return },
+                () = sleep(RETRY), if !is_done => {}
             }
-        });
-    }
+        }
+    });
     Ok(())
+}
+
+/// A task for each name; it ends with this.
+struct Followed {
+    /// None until there are names.
+    resolvers: Option<Arc<Resolvers>>,
+    sequencer: mpsc::Sender<Message>,
+    tasks: HashMap<String, AbortOnDropHandle<()>>,
+}
+
+impl Followed {
+    /// Follows just `names`. False when that is to be tried again.
+    fn set(&mut self, names: &[String]) -> bool {
+        let wanted: HashSet<&String> = names.iter().collect();
+        self.tasks.retain(|name, _| wanted.contains(name));
+        let new: Vec<&String> = wanted.into_iter().filter(|name| !self.tasks.contains_key(*name)).collect();
+        if new.is_empty() {
+            return true;
+        }
+        let resolvers = match &self.resolvers {
+            Some(resolvers) => resolvers.clone(),
+            None => match Resolvers::new() {
+                Ok(resolvers) => self.resolvers.insert(Arc::new(resolvers)).clone(),
+                Err(error) => {
+                    tracing::error!(%error, names = new.len(), "the names of the new policy are not protected yet");
+                    return false;
+                }
+            },
+        };
+        for name in new {
+            let (resolvers, sequencer, name) = (resolvers.clone(), self.sequencer.clone(), name.clone());
+            let task = tokio::spawn({
+                let name = name.clone();
+                async move { follow_one(&resolvers, &name, &sequencer).await }
+            });
+            self.tasks.insert(name, AbortOnDropHandle::new(task));
+        }
+        true
+    }
 }
 
 impl Resolvers {

@@ -10,10 +10,10 @@ use std::{
 };
 
 use sekisho_daemon::readiness::Readiness;
-use sekisho_engine::{Event, OrderResult, Outcome};
+use sekisho_engine::{OrderResult, Outcome};
 use sekisho_model::{
-    Input, Moment, Order, Revision,
-    limits::{GROUP_COMMIT_BYTES, SEQUENCER_QUEUE, TICK_INTERVAL},
+    Batch, Input, Moment, Order, OrderKind, Policy, Revision,
+    limits::{GROUP_COMMIT_BYTES, SEQUENCER_QUEUE, TICK_INTERVAL, TOTALS_INTERVAL},
 };
 use tokio::{
     runtime::Handle,
@@ -24,6 +24,7 @@ use tokio::{
 use crate::{
     ledger::{Ledger, LedgerError},
     shared::Shared,
+    tell::tell,
 };
 
 /// How long to wait before the store is opened again after a failure.
@@ -178,15 +179,12 @@ impl Sequencer {
         let now = self.shared.now();
         let (mut inputs, mut replies) = (Vec::new(), Vec::new());
         for Submission { mut input, reply } in group {
-            let empty = match &mut input {
-                Input::Batch(batch) => {
-                    self.shared.engine().strip_known(batch, now);
-                    batch.observations.is_empty() && batch.hits.is_empty()
-                }
-                _ => false,
+            let is_news = match &mut input {
+                Input::Batch(batch) => self.is_news(batch, now),
+                _ => true,
             };
             replies.push((reply, sequence(&input)));
-            if !empty {
+            if is_news {
                 inputs.push(input);
             }
         }
@@ -209,6 +207,17 @@ impl Sequencer {
                 Err(error)
             }
         }
+    }
+
+    /// Strips what the log implies already, and says whether what is left belongs into it: rows do, and from
+    /// time to time the totals, by which the engine knows what a host usually completes.
+    fn is_news(&self, batch: &mut Batch, now: Moment) -> bool {
+        let engine = self.shared.engine();
+        engine.strip_known(batch, now);
+        let rows = batch.observations.len() + batch.hits.len() + batch.completed.len();
+        let host = engine.host(&batch.host).filter(|host| host.session == batch.session);
+        let taken = host.and_then(|host| host.meter.taken);
+        rows > 0 || taken.is_none_or(|taken| now.since(taken) >= TOTALS_INTERVAL)
     }
 
     /// A record of its own.
@@ -280,9 +289,19 @@ impl Sequencer {
 /// Roughly the bytes of an input in the log.
 fn size(input: &Input) -> usize {
     match input {
-        Input::Batch(batch) => 64 + 12 * (batch.observations.len() + batch.hits.len()),
+        Input::Batch(batch) => {
+            64 + 12 * (batch.observations.len() + batch.hits.len() + batch.completed.len())
+        }
+        Input::Policy(policy) => 256 + policy_size(policy),
+        Input::Order(Order { kind: OrderKind::SetPolicy(policy), .. }) => 256 + policy_size(policy),
         _ => 256,
     }
+}
+
+/// Roughly the bytes of a policy's never-list.
+fn policy_size(policy: &Policy) -> usize {
+    let names: usize = policy.never.names.iter().map(String::len).sum();
+    names + 20 * policy.never.prefixes.len()
 }
 
 fn sequence(input: &Input) -> u64 {
@@ -316,45 +335,5 @@ fn refuse(replies: Vec<(Reply, u64)>, problem: &str) {
             Reply::Taken(sender) => drop(sender.send(Err(problem.to_owned()))),
             Reply::Order(sender) => drop(sender.send(Err(problem.to_owned()))),
         }
-    }
-}
-
-/// Says what happened: what someone must act on at ERROR and WARN, the rest summed up.
-fn tell(outcome: &Outcome) {
-    let (mut listed, mut renewed, mut removed) = (0, 0, 0);
-    for event in &outcome.events {
-        match event {
-            Event::Listed { entry, .. } => {
-                listed += 1;
-                tracing::debug!(prefix = %entry.prefix, tier = %entry.tier, repeats = entry.repeats, "listed");
-            }
-            Event::Renewed { .. } => renewed += 1,
-            Event::Removed { entry, why } => {
-                removed += 1;
-                tracing::debug!(prefix = %entry.prefix, ?why, "removed");
-            }
-            Event::LimitReached { max_entries, prefix } => {
-                tracing::error!(max_entries, %prefix, "the blocklist is full: nothing is added until there is room; raise limits.entries in the policy or unblock some");
-            }
-            Event::HostRefused { host } => {
-                tracing::error!(%host, "too many hosts are known; the reports of this one are ignored");
-            }
-            Event::OrderTaken { order } => {
-                let Order { operator, prefix, kind, text } = order;
-                tracing::info!(%operator, %prefix, ?kind, text, "order");
-            }
-            Event::OrderRefused { order, refusal } => {
-                tracing::warn!(operator = %order.operator, prefix = %order.prefix, %refusal, "order refused");
-            }
-            Event::PolicyRefused { error } => tracing::error!(%error, "the policy was refused"),
-            Event::PolicyChanged => tracing::info!("the policy is in force"),
-            Event::HostJoined { host } => tracing::info!(%host, "host joined"),
-            Event::HostLeft { host } => tracing::info!(%host, "host left"),
-            Event::Allowed { .. } | Event::Disallowed { .. } => {}
-        }
-    }
-    if listed + renewed + removed > 0 {
-        let revision = outcome.delta.as_ref().map(|delta| delta.revision.0);
-        tracing::info!(listed, renewed, removed, revision, "the blocklist changed");
     }
 }

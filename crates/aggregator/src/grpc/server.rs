@@ -9,8 +9,9 @@ use sekisho_model::limits::MAX_MESSAGE_BYTES;
 use sekisho_wire::{
     DESCRIPTORS,
     pb::v1::{
-        blocklist_service_server::BlocklistServiceServer, fleet_service_server::FleetServiceServer,
-        observation_service_server::ObservationServiceServer, operator_service_server::OperatorServiceServer,
+        blocklist_service_server::BlocklistServiceServer, event_service_server::EventServiceServer,
+        fleet_service_server::FleetServiceServer, observation_service_server::ObservationServiceServer,
+        operator_service_server::OperatorServiceServer, replay_service_server::ReplayServiceServer,
     },
 };
 use tokio::net::TcpListener;
@@ -20,7 +21,8 @@ use tonic_reflection::server::Builder;
 use tower::util::MapResponseLayer;
 
 use crate::grpc::{
-    Context, blocklist::Blocklist, fleet::Fleet, operator::Operators, received, report::Reports,
+    Context, blocklist::Blocklist, events::Events, fleet::Fleet, operator::Operators, received,
+    replay::Replays, report::Reports,
 };
 
 /// Streams that one connection may have open.
@@ -48,6 +50,8 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<BlocklistServiceServer<Blocklist>>().await;
+    health.set_serving::<EventServiceServer<Events>>().await;
+    health.set_serving::<ReplayServiceServer<Replays>>().await;
     tokio::spawn(report_health(health, context.clone()));
     let descriptors = || {
         // Both versions are named in both, so that either lists all services that there are.
@@ -79,8 +83,13 @@ pub async fn serve(
             FleetServiceServer::new(Fleet(context.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
         .add_service(
-            OperatorServiceServer::new(Operators(context)).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            OperatorServiceServer::new(Operators(context.clone()))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
+        .add_service(
+            EventServiceServer::new(Events(context.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(ReplayServiceServer::new(Replays(context)).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(health_service)
         .add_service(descriptors().build_v1()?)
         .add_service(descriptors().build_v1alpha()?)
