@@ -123,3 +123,48 @@ fn load_policy(path: &Path) -> anyhow::Result<Policy> {
         other => usage(format!("--policy {other}")),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use sekisho_model::{Moment, Order, OrderKind};
+
+    use super::*;
+
+    /// A policy that differs from the default in its quorum.
+    fn policy(drop_quorum: u32) -> Policy {
+        Policy { drop_quorum, ..Policy::default() }
+    }
+
+    #[test]
+    fn an_ordered_policy_survives_a_restart_unless_a_file_says_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let started = |file: Option<Policy>| {
+            let ledger = open(dir.path(), false, file).unwrap();
+            let drop_quorum = ledger.shared().engine().policy().drop_quorum;
+            (ledger, drop_quorum)
+        };
+        assert_eq!(started(None).1, 3, "the default, at first");
+        let (mut ledger, _) = started(Some(policy(5)));
+        let kind = OrderKind::SetPolicy(Box::new(policy(7)));
+        let order = Order { operator: "ana".parse().unwrap(), text: "drill".into(), request: None, kind };
+        let now = ledger.shared().now() + Duration::from_secs(1);
+        ledger.commit(vec![Input::Order(order)], now.max(Moment::EPOCH)).unwrap();
+        drop(ledger);
+        assert_eq!(started(None).1, 7);
+        assert_eq!(started(Some(policy(5))).1, 5, "the file wins at each start");
+        assert_eq!(started(None).1, 5);
+    }
+
+    #[test]
+    fn a_wrong_policy_file_is_named_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.yaml");
+        let missing = load_policy(&path).unwrap_err().to_string();
+        assert!(missing.starts_with(&format!("--policy {}", path.display())), "{missing}");
+        fs::write(&path, "window: 5m\nquorum: { drop: 0 }\n").unwrap();
+        let wrong = load_policy(&path).unwrap_err().to_string();
+        assert!(wrong.contains("p.yaml:2: quorum.drop"), "{wrong}");
+    }
+}

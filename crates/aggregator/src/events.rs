@@ -236,3 +236,123 @@ pub fn limit(limit: Limit) -> pb::Limit {
 pub fn large(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use sekisho_engine::Refusal;
+    use sekisho_model::{
+        Allowed, Entry, HostId, Moment, Order, OrderKind, Policy, PolicyError, Reason, Revision, Tier, Unit,
+    };
+    use sekisho_store::EventId;
+
+    use super::*;
+
+    fn host() -> HostId {
+        "edge-1".parse().unwrap()
+    }
+
+    fn prefix() -> Prefix {
+        "203.0.113.0/24".parse().unwrap()
+    }
+
+    fn entry() -> Entry {
+        let (created, expires) = (Moment::from_millis(1), Moment::from_millis(2));
+        let reason = Reason::Quorum { hosts: 3, quorum: 2 };
+        let (renewals, repeats, revision) = (0, 0, Revision(1));
+        Entry {
+            prefix: prefix(),
+            tier: Tier::Suppress,
+            reason,
+            created,
+            expires,
+            renewals,
+            repeats,
+            revision,
+        }
+    }
+
+    fn order(kind: OrderKind) -> Order {
+        Order { operator: "ana".parse().unwrap(), text: "drill".into(), request: None, kind }
+    }
+
+    fn about_entries() -> Vec<Event> {
+        let (operator, text) = ("ana".parse().unwrap(), "drill".into());
+        let (created, expires) = (Moment::EPOCH, Moment::MAX);
+        let allowed = Allowed { prefix: prefix(), operator, text, created, expires, revision: Revision(1) };
+        let unit = Unit::V4(0xcb00_7107);
+        vec![
+            Event::Listed { entry: entry(), hosts: vec![host()] },
+            Event::Retiered { entry: entry(), before: Tier::Drop, why: Retier::Faded },
+            Event::Removed { entry: entry(), why: End::Quiet },
+            Event::Allowed { allowed: allowed.clone() },
+            Event::Disallowed { allowed, why: AllowanceEnd::Expired },
+            Event::Withheld { prefix: prefix(), cause: Cause::Held },
+            Event::LimitReached { limit: Limit::Entries, max: 5, prefix: prefix() },
+            Event::Objected { host: host(), unit, connections: 2, prefix: prefix(), tier: Tier::Drop },
+            Event::OrderTaken { order: order(OrderKind::Disallow { prefix: prefix() }) },
+            Event::OrderRefused {
+                order: order(OrderKind::Disallow { prefix: prefix() }),
+                refusal: Refusal::NoReason,
+            },
+        ]
+    }
+
+    fn about_others() -> Vec<Event> {
+        vec![
+            Event::LimitCleared { limit: Limit::NewPerMinute, held: 7 },
+            Event::ChanceBound { from: 2, to: 4, units: 9 },
+            Event::HostFlooded { host: host(), why: Flood::Cookies, units: 3 },
+            Event::HostCalm { host: host() },
+            Event::OutageBegan { host: host(), completed: 1, expected: 20 },
+            Event::OutageEnded { host: host() },
+            Event::HostLimited { host: host() },
+            Event::UnitsFull { max: 10 },
+            Event::PolicyChanged { operator: None },
+            Event::PolicyRefused { error: PolicyError { key: "window", problem: "must be" } },
+            Event::NameChanged { name: "a.example".into(), addresses: vec![] },
+            Event::HostRefused { host: host() },
+        ]
+    }
+
+    fn stored(new: &NewEvent) -> StoredEvent {
+        let id = EventId { index: Revision(7), ordinal: 2 };
+        StoredEvent { id, time: Moment::from_millis(9), about: new.about.clone(), bytes: new.bytes.clone() }
+    }
+
+    #[test]
+    fn every_kind_is_kept_and_comes_back_as_itself() {
+        let all = [about_entries(), about_others()].concat();
+        let kinds: BTreeSet<i32> = kept(&all)
+            .iter()
+            .map(|new| {
+                let shown = shown(&stored(new)).unwrap();
+                assert_eq!((shown.revision, shown.ordinal), (7, 2));
+                kind_of(&shown) as i32
+            })
+            .collect();
+        let every: BTreeSet<i32> = (1..).take_while(|number| EventKind::try_from(*number).is_ok()).collect();
+        assert_eq!(kinds, every, "a kind that no event has, or an event that is not kept");
+    }
+
+    #[test]
+    fn what_says_nothing_new_is_not_kept() {
+        let quiet = [
+            Event::Renewed { entry: entry() },
+            Event::HostJoined { host: host() },
+            Event::HostLeft { host: host() },
+        ];
+        assert_eq!(kept(&quiet), []);
+    }
+
+    #[test]
+    fn events_are_found_by_what_they_are_about() {
+        assert!(kept(&about_entries()).iter().all(|new| new.about.contains(&prefix())));
+        assert!(kept(&about_others()).iter().all(|new| new.about.is_empty()));
+        let objected = &kept(&about_entries())[7];
+        assert_eq!(objected.about, ["203.0.113.7".parse().unwrap(), prefix()]);
+        let policy = Event::OrderTaken { order: order(OrderKind::SetPolicy(Box::<Policy>::default())) };
+        assert!(kept(&[policy])[0].about.is_empty());
+    }
+}

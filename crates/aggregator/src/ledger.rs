@@ -218,7 +218,8 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use sekisho_model::{Batch, Observation, Order, OrderKind, Totals, Unit};
+    use sekisho_model::{Batch, Observation, Order, OrderKind, Policy, Tier, Totals, Unit};
+    use sekisho_store::StoredEvent;
 
     use super::*;
 
@@ -232,6 +233,7 @@ mod tests {
             age,
             observations,
             hits: vec![],
+            completed: vec![],
             totals: Totals::default(),
         })
     }
@@ -247,6 +249,8 @@ mod tests {
         for with_checkpoint in [false, true] {
             let dir = tempfile::tempdir().unwrap();
             let mut ledger = Ledger::open(dir.path(), false, 1).unwrap();
+            let policy = Policy { prefix_tier: None, ..Policy::default() };
+            ledger.commit(vec![Input::Policy(policy)], Moment::from_millis(1_700_000_000_000)).unwrap();
             for n in 0..40 {
                 ledger.commit(group(n), Moment::from_millis(1_700_000_000_000 + i64::from(n) * 100)).unwrap();
                 if with_checkpoint && n == 20 {
@@ -273,8 +277,12 @@ mod tests {
         let order = Order {
             operator: "ana".parse().unwrap(),
             text: "drill".into(),
-            prefix: "198.18.0.0/24".parse().unwrap(),
-            kind: OrderKind::Block { ttl: std::time::Duration::from_secs(60) },
+            request: None,
+            kind: OrderKind::Block {
+                prefix: "198.18.0.0/24".parse().unwrap(),
+                tier: Tier::Drop,
+                ttl: std::time::Duration::from_secs(60),
+            },
         };
         let (revision, outcome) =
             ledger.commit(vec![Input::Order(order)], Moment::from_millis(1_700_000_001_000)).unwrap();
@@ -291,5 +299,60 @@ mod tests {
         drop(store);
         let Err(error) = Ledger::open(dir.path(), false, 1) else { panic!("it was read") };
         assert!(error.to_string().contains("log entry 1 cannot be read by this version"), "{error}");
+    }
+
+    fn all_events(ledger: &Ledger) -> Vec<StoredEvent> {
+        ledger.shared.reader.events_after(EventId::default(), 10_000).unwrap()
+    }
+
+    /// A ledger that is dropped without a checkpoint is what a kill leaves: the next start replays it all.
+    #[test]
+    fn events_are_there_after_a_crash_as_the_log_says_and_each_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), false, 1).unwrap();
+        for n in 0..20 {
+            ledger.commit(group(n), Moment::from_millis(1_700_000_000_000 + i64::from(n) * 100)).unwrap();
+        }
+        let before = all_events(&ledger);
+        assert!(before.len() > 5, "{before:?}");
+        drop(ledger);
+        let ledger = Ledger::open(dir.path(), false, 2).unwrap();
+        assert_eq!(all_events(&ledger), before);
+        assert_eq!(ledger.shared.stored_events(), before.len() as u64);
+        assert_eq!(*ledger.shared.newest_event().borrow(), before.last().unwrap().id);
+    }
+
+    #[test]
+    fn events_that_a_failure_took_back_are_put_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), false, 1).unwrap();
+        ledger.commit(group(0), Moment::from_millis(1_700_000_000_000)).unwrap();
+        let before = all_events(&ledger);
+        assert!(!before.is_empty());
+        ledger.store.forget_events_before(Moment::MAX).unwrap();
+        assert!(all_events(&ledger).is_empty());
+        ledger.reopen().unwrap();
+        assert_eq!(all_events(&ledger), before);
+    }
+
+    #[test]
+    fn an_ordered_policy_is_told_to_who_follows_the_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), false, 1).unwrap();
+        let mut names = ledger.shared.names();
+        let mut set = |names: &[&str], second: i64| {
+            let mut policy = Policy::default();
+            policy.never.names = names.iter().map(|name| (*name).to_owned()).collect();
+            let kind = OrderKind::SetPolicy(Box::new(policy));
+            let order = Order { operator: "ana".parse().unwrap(), text: "drill".into(), request: None, kind };
+            ledger
+                .commit(vec![Input::Order(order)], Moment::from_millis(1_700_000_000_000 + second))
+                .unwrap();
+        };
+        set(&["a.example"], 1);
+        assert!(names.has_changed().unwrap());
+        assert_eq!(*names.borrow_and_update(), ["a.example"]);
+        set(&["a.example"], 2);
+        assert!(!names.has_changed().unwrap(), "the same names stay as they are");
     }
 }

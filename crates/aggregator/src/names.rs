@@ -164,7 +164,7 @@ async fn tell(
     tracing::info!(name, ?addresses, "a protected name was resolved");
     let (sender, taken) = oneshot::channel();
     let input = Input::Resolved { name: name.to_owned(), addresses: addresses.to_vec() };
-    let submission = Message::Submit(Submission { input, reply: Reply::Taken(sender) });
+    let submission = Message::Submit(Box::new(Submission { input, reply: Reply::Taken(sender) }));
     sequencer.send(submission).await.map_err(|_| None)?;
     taken.await.map_err(|_| None)?.map_err(Some)
 }

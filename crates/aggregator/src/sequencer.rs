@@ -37,7 +37,7 @@ const CONDITION: &str = "log";
 /// What the sequencer is told.
 pub enum Message {
     /// Something for the log.
-    Submit(Submission),
+    Submit(Box<Submission>),
     /// Finish what came before, write a checkpoint, and end.
     Stop,
 }
@@ -150,7 +150,7 @@ impl Sequencer {
         }
         let first = self.runtime.block_on(async { timeout(patience, self.receiver.recv()).await });
         let first = match first {
-            Ok(Some(Message::Submit(first))) => first,
+            Ok(Some(Message::Submit(first))) => *first,
             Ok(Some(Message::Stop) | None) => return Arrived::Closed,
             Err(_) => return Arrived::Nothing,
         };
@@ -160,7 +160,7 @@ impl Sequencer {
             match self.receiver.try_recv() {
                 Ok(Message::Submit(next)) => {
                     bytes += size(&next.input);
-                    group.push(next);
+                    group.push(*next);
                 }
                 Ok(Message::Stop) => {
                     self.stopping = true;

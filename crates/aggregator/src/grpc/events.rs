@@ -7,7 +7,7 @@ use sekisho_model::{
     Moment, Prefix, Revision,
     limits::{BOOKMARK_INTERVAL, SUBSCRIBER_FRAMES},
 };
-use sekisho_store::{EventId, EventPage, EventQuery, StoredEvent};
+use sekisho_store::{EventId, EventPage, EventQuery, StoreError, StoredEvent};
 use sekisho_wire::{
     Malformed, Reason,
     pb::v1::{
@@ -143,7 +143,8 @@ fn list(
     let most = if filter.kinds.is_empty() { size } else { LOOKED_AT };
     for _ in 0..LOOKS {
         let query = EventQuery { about: filter.about, before };
-        let EventPage { events, next } = context.shared.reader.events(&query, most).map_err(unreadable)?;
+        let EventPage { events, next } =
+            context.shared.reader.events(&query, most).map_err(|error| unreadable(&error))?;
         for event in events {
             if found.len() == size || bytes >= ANSWER_BYTES {
                 return Ok(answer(found, before));
@@ -170,7 +171,7 @@ fn answer(events: Vec<Event>, next: Option<EventId>) -> ListEventsResponse {
     ListEventsResponse { events, next_page_token }
 }
 
-fn unreadable(error: sekisho_store::StoreError) -> Status {
+fn unreadable(error: &StoreError) -> Status {
     tracing::error!(%error, "the stored events cannot be read");
     Reason::LogUnavailable.status(format!("the events cannot be read: {error}"))
 }
@@ -209,7 +210,9 @@ impl Watcher {
         loop {
             let (reader, cursor) = (self.context.shared.reader.clone(), self.cursor);
             let head = *newest.borrow_and_update();
-            let events = reading(move || reader.events_after(cursor, READ)).await?.map_err(unreadable)?;
+            let events = reading(move || reader.events_after(cursor, READ))
+                .await?
+                .map_err(|error| unreadable(&error))?;
             let is_up_to_date = events.is_empty();
             for event in events {
                 self.cursor = event.id;

@@ -151,7 +151,7 @@ impl Operators {
         }
         let (sender, receiver) = oneshot::channel();
         let submission = Submission { input: Input::Order(order), reply: Reply::Order(sender) };
-        self.0.sequencer.send(Message::Submit(submission)).await.map_err(|_| stopping())?;
+        self.0.sequencer.send(Message::Submit(Box::new(submission))).await.map_err(|_| stopping())?;
         match receiver.await.map_err(|_| stopping())? {
             Ok((revision, Ok(preview))) => Ok(Done { revision: preview.done.unwrap_or(revision), preview }),
             Ok((_, Err(refusal))) => Err(refused(&refusal)),
