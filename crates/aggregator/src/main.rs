@@ -13,6 +13,9 @@ mod settings;
 mod shared;
 mod tell;
 
+#[cfg(test)]
+mod tests;
+
 use std::process::ExitCode;
 
 use sekisho_daemon::{config, exit, telemetry};
