@@ -2,6 +2,7 @@
 
 mod app;
 mod clock;
+mod events;
 mod grpc;
 mod ledger;
 mod metrics;
@@ -11,7 +12,10 @@ mod say;
 mod sequencer;
 mod settings;
 mod shared;
-mod trail;
+mod tell;
+
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 

@@ -103,6 +103,8 @@ pub const BOOKMARK_INTERVAL: Duration = Duration::from_secs(15);
 pub const SUBSCRIBER_FRAMES: usize = 4;
 /// Subscribers that one aggregator takes.
 pub const MAX_SUBSCRIBERS: usize = 20_000;
+/// Readers that one aggregator lets follow the events.
+pub const EVENT_WATCHERS: usize = 64;
 
 /// Log entries after which a checkpoint is written.
 pub const CHECKPOINT_EVERY: u64 = 50_000;
