@@ -239,8 +239,7 @@ mod tests {
     }
 
     fn group(n: u32) -> Vec<Input> {
-        // Each in a network of its own, so that no prefix takes their place.
-        let address = 0x1400_0001 + (n % 50 << 16);
+        let address = 0xcb00_7100 + n % 50;
         ["a", "b", "c"].map(|host| batch(host, u64::from(n) + 1, address)).to_vec()
     }
 

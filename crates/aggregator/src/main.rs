@@ -8,7 +8,6 @@ mod ledger;
 mod metrics;
 mod names;
 mod roster;
-mod say;
 mod sequencer;
 mod settings;
 mod shared;

@@ -105,10 +105,6 @@ pub fn register(meter: &Meter, shared: &Arc<Shared>, roster: &Arc<Roster>) {
     gauge(meter, "sekisho.events", "Events that are stored for operators", shared, |shared| {
         shared.stored_events()
     });
-    gauge(meter, "sekisho.prefixes", "Prefixes that evidence has listed", shared, |shared| {
-        shared.engine().listed_prefixes() as u64
-    });
-    guards(meter, shared);
     gauge(meter, "sekisho.revision", "The head's revision", shared, |shared| {
         u64::try_from(shared.publisher().position().revision.0).unwrap_or(0)
     });
@@ -120,33 +116,6 @@ pub fn register(meter: &Meter, shared: &Arc<Shared>, roster: &Arc<Roster>) {
     });
     gauge(meter, "sekisho.hosts.watching", "Watch streams of hosts that are open", roster, |roster| {
         roster.watching() as u64
-    });
-}
-
-/// What holds back, and how much it takes.
-fn guards(meter: &Meter, shared: &Arc<Shared>) {
-    gauge(meter, "sekisho.quorum.suppress", "Hosts that list an IPv4 unit at suppress", shared, |shared| {
-        u64::from(shared.engine().quorums().suppress)
-    });
-    gauge(meter, "sekisho.quorum.drop", "Hosts that list an IPv4 unit at drop", shared, |shared| {
-        u64::from(shared.engine().quorums().drop)
-    });
-    gauge(meter, "sekisho.quorum.chance", "Hosts that chance asks for", shared, |shared| {
-        u64::from(shared.engine().quorums().chance)
-    });
-    gauge(meter, "sekisho.units.fresh", "IPv4 units first seen within the window", shared, |shared| {
-        shared.engine().quorums().units
-    });
-    gauge(meter, "sekisho.limits.reached", "Limits of the policy that are reached", shared, |shared| {
-        shared.engine().held_back().count() as u64
-    });
-    gauge(meter, "sekisho.hosts.flooded", "Hosts whose single sightings do not count", shared, |shared| {
-        let now = shared.now();
-        shared.engine().hosts().filter(|host| host.flooded_until > now).count() as u64
-    });
-    gauge(meter, "sekisho.hosts.outage", "Hosts whose evidence does not count", shared, |shared| {
-        let now = shared.now();
-        shared.engine().hosts().filter(|host| host.outage_until > now).count() as u64
     });
 }
 

@@ -16,10 +16,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::{
-    sequencer::{Message, Reply, Submission},
-    shared::Shared,
-};
+use crate::sequencer::{Message, Reply, Submission};
 
 /// Shortest and longest time between two look-ups of a name, whatever its TTL says.
 const TTL: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3_600));

@@ -23,7 +23,6 @@ use tokio::{
 
 use crate::{
     ledger::{Ledger, LedgerError},
-    say::tell,
     shared::Shared,
     tell::tell,
 };
@@ -36,7 +35,6 @@ const CLOCK_TOLERANCE_MS: u64 = 5_000;
 const CONDITION: &str = "log";
 
 /// What the sequencer is told.
-#[expect(clippy::large_enum_variant, reason = "all but the last one are submissions")]
 pub enum Message {
     /// Something for the log.
     Submit(Box<Submission>),

@@ -37,7 +37,6 @@ impl Shared {
     pub fn new(engine: Engine, epoch: Epoch, reader: Reader, clock: Clock) -> Self {
         let position = Position { epoch, revision: engine.revision() };
         let publisher = Publisher::new(position, engine.digest());
-        let newest_event = reader.newest_event().ok().flatten().unwrap_or_default();
         Self {
             head: watch::Sender::new(position.revision),
             newest_event: watch::Sender::new(EventId::default()),
@@ -80,32 +79,6 @@ impl Shared {
     /// Wakes the subscribers: the head is at `revision`.
     pub fn announce(&self, revision: Revision) {
         self.head.send_replace(revision);
-    }
-
-    /// Wakes those who watch events: the newest is this.
-    pub fn announce_event(&self, newest: EventId) {
-        self.newest_event.send_replace(newest);
-    }
-
-    /// The newest event, to wait on.
-    pub fn newest_event(&self) -> watch::Receiver<EventId> {
-        self.newest_event.subscribe()
-    }
-
-    /// The policy's names may have changed.
-    pub fn announce_names(&self) {
-        let names = self.engine().policy().never.names.clone();
-        self.names.send_if_modified(|known| {
-            *known != names && {
-                *known = names;
-                true
-            }
-        });
-    }
-
-    /// The names on the policy's never-list, to wait on.
-    pub fn names(&self) -> watch::Receiver<Vec<String>> {
-        self.names.subscribe()
     }
 
     /// The head's revision, to wait on.

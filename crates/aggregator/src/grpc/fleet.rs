@@ -53,8 +53,6 @@ impl Fleet {
         let (presence, now) = (self.0.roster.get(&record.id), self.0.shared.now());
         let seen = presence.last_report.unwrap_or(record.last_seen);
         let totals = if presence.last_report.is_some() { presence.totals } else { record.totals };
-        let now = self.0.shared.now();
-        let still = |until: &sekisho_model::Moment| *until > now;
         Host {
             host_id: record.id.to_string(),
             zone: record.zone.as_ref().map(ToString::to_string).unwrap_or_default(),

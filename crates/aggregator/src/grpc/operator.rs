@@ -156,8 +156,7 @@ impl Operators {
             Ok((revision, Ok(preview))) => Ok(Done { revision: preview.done.unwrap_or(revision), preview }),
             Ok((_, Err(refusal))) => Err(refused(&refusal)),
             Err(problem) => Err(log_unavailable(&format!(
-                "{problem}. Whether this order was kept is unknown: look before you repeat it, or repeat it with \
-                 the same request id"
+                "{problem}. Whether this order was kept is unknown: look before you repeat it"
             ))),
         }
     }
@@ -218,8 +217,6 @@ fn allowlist_entry(order: Order, prefix: Prefix, ttl: Duration, done: &Done) -> 
 
 fn refused(refusal: &Refusal) -> Status {
     let (reason, field) = match refusal {
-        Refusal::RequestReused { .. } => (Reason::RequestReused, "request_id"),
-        Refusal::Policy { .. } => (Reason::PolicyInvalid, "policy_yaml"),
         Refusal::NoReason | Refusal::LongReason { .. } => (Reason::MalformedField, "reason"),
         Refusal::RequestReused { .. } => (Reason::RequestReused, "request_id"),
         Refusal::Policy { .. } => (Reason::PolicyInvalid, "policy_yaml"),
