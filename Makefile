@@ -43,9 +43,10 @@ build: ## build the three programs and the demonstration
 	@build/install tools
 	cargo build $(PROFILE) --workspace --bins
 
-bench: ## measure the time from the first spoofed SYN to the drop on every host (root; ATTACKS=10)
+bench: ## measure the engine, replays, and the time from the first spoofed SYN to the drop on every host (root; ATTACKS=10)
 	@build/install tools
-	cargo build $(PROFILE) --workspace --bins
+	cargo build $(PROFILE) --workspace --bins --examples
+	"$(TARGET_DIR)/release/examples/bench"
 	"$(TARGET_DIR)/release/sekisho-demo" --attacks $(ATTACKS)
 
 clean: ## remove what was built

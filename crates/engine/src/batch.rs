@@ -1,14 +1,29 @@
-//! Reports of hosts: evidence and hits, one row after the other.
+//! Reports of hosts: evidence, hits and counter-evidence, one row after the other.
 
-use sekisho_model::{Batch, Hit, Moment, Observation, limits::MAX_OBSERVATION_AGE};
+use sekisho_model::{
+    Batch, Completed, Hit, Moment, Observation, Prefix, Tier, Unit,
+    limits::{HOST_UNITS_SHARE, MAX_OBSERVATION_AGE},
+};
 
-use crate::{engine::Engine, step::Step, witness::Sighting};
+use crate::{
+    blocks::block_of,
+    checkpoint::CounterSighting,
+    engine::Engine,
+    evidence::{Noted, WARMED},
+    outcome::{Event, Retier},
+    step::Step,
+    witness::{Keep, Sighting},
+};
 
 /// Who reports, and when it was seen.
 #[derive(Clone, Copy)]
 struct Report {
     host: u32,
     seen: Moment,
+    /// Whether a single socket counts.
+    counts: bool,
+    /// How much of a unit's witnesses is kept.
+    keep: Keep<'static>,
 }
 
 impl Engine {
@@ -19,29 +34,46 @@ impl Engine {
             return;
         };
         let now = self.now;
-        if !self.hosts.by_number_mut(host).is_some_and(|record| record.advance(batch, now)) {
+        let Some(grown) = self.hosts.by_number_mut(host).and_then(|record| record.advance(batch, now)) else {
             self.counters.duplicate_batches += 1;
             return;
-        }
+        };
         self.counters.batches += 1;
-        step.rows += batch.observations.len() + batch.hits.len();
-        if !self.is_recent(batch, self.now) {
+        step.rows += batch.observations.len() + batch.hits.len() + batch.completed.len();
+        self.judge_host(host, batch, grown, step);
+        self.refresh_chance(step);
+        if !self.is_recent(batch, now) {
             self.counters.stale_observations += batch.observations.len() as u64;
             self.counters.ignored_hits += batch.hits.len() as u64;
             return;
         }
-        let report = Report { host, seen: self.now - batch.age };
-        for observation in &batch.observations {
-            self.take_observation(report, observation, step);
+        let flooded = self.hosts.by_number(host).is_some_and(|record| record.is_flooded(now));
+        let report = Report { host, seen: now - batch.age, counts: !flooded, keep: self.keep() };
+        if self.hosts.is_in_outage(host, now) {
+            self.counters.outage_rows += (batch.observations.len() + batch.hits.len()) as u64;
+        } else {
+            self.take_rows(report, batch, step);
         }
-        for hit in &batch.hits {
-            self.take_hit(report, hit, step);
+        for row in &batch.completed {
+            self.take_completed(report, row, step);
         }
     }
 
     /// Whether what `batch` saw still counts when it is taken at `now`.
     pub(crate) fn is_recent(&self, batch: &Batch, now: Moment) -> bool {
         batch.age <= MAX_OBSERVATION_AGE && now - batch.age >= self.horizon_at(now)
+    }
+
+    fn take_rows(&mut self, report: Report, batch: &Batch, step: &mut Step) {
+        for rows in batch.observations.chunks(WARMED) {
+            self.evidence.warm(rows.iter().map(|row| row.unit));
+            for row in rows {
+                self.take_observation(report, row, step);
+            }
+        }
+        for hit in &batch.hits {
+            self.take_hit(report, hit, step);
+        }
     }
 
     fn take_observation(&mut self, report: Report, row: &Observation, step: &mut Step) {
@@ -53,19 +85,129 @@ impl Engine {
         if let Some(record) = self.hosts.by_number_mut(report.host) {
             record.observations += 1;
         }
-        let new = Sighting { seen: report.seen, host: report.host, retransmits: row.retransmits };
-        let evicted = self.evidence.note(row.unit, new, self.kept(), self.horizon);
-        self.counters.evicted_units += u64::from(evicted);
-        self.act(row.unit, step);
+        let sockets = u8::try_from(row.sockets).unwrap_or(u8::MAX);
+        let counts = report.counts || sockets > 1;
+        let new = Sighting::new(report.host, report.seen, row.retransmits, sockets, counts);
+        self.sight(report, row.unit, new, step);
     }
 
+    /// A packet that a rule at suppress dropped was a retransmit: as good as one that was seen.
     fn take_hit(&mut self, report: Report, row: &Hit, step: &mut Step) {
-        let new = Sighting { seen: report.seen, host: report.host, retransmits: 0 };
-        if self.hits.note(row.unit, new, self.kept(), self.horizon) {
-            self.counters.hits += 1;
-            self.act(row.unit, step);
+        if row.tier == Tier::Suppress && self.policy.min_retransmits == 1 {
+            let sockets = u32::try_from(row.packets).unwrap_or(u32::MAX);
+            return self.take_observation(
+                report,
+                &Observation { unit: row.unit, sockets, retransmits: 1 },
+                step,
+            );
+        }
+        let listed = if self.is_listed(row.unit) {
+            Some(row.unit.prefix())
         } else {
+            self.standings.wide_over(row.unit)
+        };
+        let Some(listed) = listed else {
             self.counters.ignored_hits += 1;
+            return;
+        };
+        self.counters.hits += 1;
+        self.uphold(report, &listed);
+        self.follow_up(row.unit, &listed, step);
+    }
+
+    /// Takes a sighting in, if there is room for it, and does what comes of it.
+    fn sight(&mut self, report: Report, unit: Unit, new: Sighting, step: &mut Step) {
+        let Some(noted) = self.note(report, unit, new, step) else { return };
+        let listed = if noted.is_listed { Some(unit.prefix()) } else { self.standings.wide_over(unit) };
+        if let Some(listed) = listed {
+            self.uphold(report, &listed);
+            return self.follow_up(unit, &listed, step);
+        }
+        if noted.is_new_pair {
+            self.watch_block(block_of(unit));
+        }
+        self.act(unit, step);
+    }
+
+    fn note(&mut self, report: Report, unit: Unit, new: Sighting, step: &mut Step) -> Option<Noted> {
+        if self.evidence.look(unit).is_none() && !self.make_room(report.host, step) {
+            self.counters.untracked += 1;
+            return None;
+        }
+        let (keep, standings) = (report.keep.in_zones(self.hosts.zone_of()), &self.standings);
+        let noted = self.evidence.note(unit, new, keep, || standings.get(&unit.prefix()).is_some());
+        if noted.is_new {
+            self.blocks.add(unit);
+        }
+        if matches!(unit, Unit::V4(_)) {
+            if noted.is_first {
+                self.seen_rate.note(self.now);
+            }
+            if noted.is_first_counting {
+                self.counted_rate.note(self.now);
+            }
+        }
+        Some(noted)
+    }
+
+    /// Makes room for a new unit of `host`. False if it brought too many already.
+    fn make_room(&mut self, host: u32, step: &mut Step) -> bool {
+        let share = (self.bounds.units / HOST_UNITS_SHARE).max(1);
+        let owned = self.evidence.owned_by(host);
+        if let Some(record) = self.hosts.by_number_mut(host) {
+            if owned >= share {
+                if !core::mem::replace(&mut record.is_limited, true) {
+                    step.events.push(Event::HostLimited { host: record.id.clone() });
+                }
+                return false;
+            }
+            record.is_limited &= owned >= share / 2;
+        }
+        if self.evidence.is_full()
+            && let Some((gone, was_fresh)) = self.evidence.evict(self.horizon)
+        {
+            self.blocks.remove(gone);
+            if was_fresh {
+                self.counters.evicted_units += 1;
+                if !core::mem::replace(&mut self.units_full, true) {
+                    step.events.push(Event::UnitsFull { max: self.bounds.units as u64 });
+                }
+            }
+        }
+        true
+    }
+
+    /// A host saw or hit something in the entry at `prefix`.
+    fn uphold(&mut self, report: Report, prefix: &Prefix) {
+        let new = Sighting::new(report.host, report.seen, 0, 0, true);
+        self.standings.note(prefix, new, report.keep.in_zones(self.hosts.zone_of()));
+    }
+
+    /// Something was seen or hit in the entry of evidence at `listed`: of a unit at once, of a prefix when the
+    /// blocks are looked at.
+    fn follow_up(&mut self, unit: Unit, listed: &Prefix, step: &mut Step) {
+        if *listed == unit.prefix() {
+            self.act(unit, step);
+        } else {
+            self.blocks.enqueue(block_of(unit));
+        }
+    }
+
+    fn take_completed(&mut self, report: Report, row: &Completed, step: &mut Step) {
+        self.counters.completed += 1;
+        let connections = row.connections;
+        let new = CounterSighting { host: report.host, seen: report.seen, connections };
+        let is_news = self.counter.note(row.unit, new, self.horizon);
+        let Some(entry) = self.entries.covering(&row.unit.prefix(), self.now).next() else { return };
+        let (prefix, tier, expires) = (entry.prefix, entry.tier, entry.expires);
+        let may_move = entry.reason.is_evidence() && tier > Tier::Suppress;
+        if is_news && let Some(record) = self.hosts.by_number(report.host) {
+            self.counters.objections += 1;
+            let host = record.id.clone();
+            step.events.push(Event::Objected { host, unit: row.unit, connections, prefix, tier });
+        }
+        if may_move {
+            self.retier(&prefix, Tier::Suppress, expires, Retier::CounterEvidence, step);
         }
     }
 }

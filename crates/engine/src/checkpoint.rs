@@ -3,14 +3,17 @@
 use alloc::{string::String, vec::Vec};
 use core::net::IpAddr;
 
-use sekisho_model::{Allowed, Digest, Entry, Moment, Policy, Prefix, Reason, Revision, Unit};
+use sekisho_model::{Allowed, Change, Digest, Entry, Moment, Order, Policy, Prefix, Revision, Unit};
 
 use crate::{
+    chance::Rate,
     counters::Counters,
     engine::{Bounds, Engine},
+    evidence::Place,
     hosts::{HostRecord, Hosts},
-    lists::unit_of,
-    witness::Sighting,
+    outcome::Limit,
+    standing::{Standing, is_unit},
+    witness::{Sighting, Witnesses},
 };
 
 /// The state of an engine after one log entry. Equal engines have equal checkpoints.
@@ -72,8 +75,12 @@ pub struct Checkpoint {
 pub struct UnitRecord {
     /// Which.
     pub unit: Unit,
-    /// Whether it stands in line with those that several hosts saw.
+    /// The number of the host that brought it.
+    pub owner: u32,
+    /// Whether another host has seen it as well.
     pub is_shared: bool,
+    /// Whether it stands in line with those that several hosts saw already.
+    pub is_moved: bool,
     /// Whether it was seen again since it stands in line.
     pub is_touched: bool,
     /// The hosts that saw it, the newest first.
@@ -170,27 +177,19 @@ pub struct PastListing {
     pub ended: Moment,
 }
 
-/// The most recent sighting, or hit, of a unit by one host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnitSighting {
-    /// What was seen.
-    pub unit: Unit,
-    /// The number of the host.
-    pub host: u32,
-    /// When, by the log's time.
-    pub seen: Moment,
-    /// The most retransmits that it reported; 0 for a hit.
-    pub retransmits: u8,
-}
-
-impl UnitSighting {
-    fn new(unit: Unit, sighting: &Sighting) -> Self {
-        let Sighting { seen, host, retransmits } = *sighting;
-        Self { unit, host, seen, retransmits }
+impl SightingRecord {
+    fn new(sighting: &Sighting) -> Self {
+        Self {
+            host: sighting.host(),
+            seen: sighting.seen(),
+            retransmits: sighting.retransmits(),
+            sockets: sighting.sockets(),
+            counts: sighting.counts(),
+        }
     }
 
     fn sighting(&self) -> Sighting {
-        Sighting { seen: self.seen, host: self.host, retransmits: self.retransmits }
+        Sighting::new(self.host, self.seen, self.retransmits, self.sockets, self.counts)
     }
 }
 
@@ -207,15 +206,24 @@ impl Engine {
             now: self.now,
             horizon: self.horizon,
             policy: self.policy.clone(),
-            is_full: self.is_full,
+            chance: self.chance,
+            counted_rate: self.counted_rate.buckets().collect(),
+            seen_rate: self.seen_rate.buckets().collect(),
+            held_back: self.held_back().collect(),
+            units_full: self.units_full,
+            withheld: self.withheld,
+            recent: self.recent.iter().copied().collect(),
             hosts: self.hosts.records().to_vec(),
             names: self.protected.names().map(name).collect(),
             entries: self.entries.iter().cloned().collect(),
+            standings: self.standings.iter().map(standing_record).collect(),
             allowlist: self.allowlist.iter().cloned().collect(),
             holds: self.holds.iter().copied().collect(),
             past: self.past.iter().copied().collect(),
-            evidence: self.evidence.iter().map(|(unit, one)| UnitSighting::new(unit, &one)).collect(),
-            hits: self.all_hits(),
+            requests: self.requests.iter().cloned().collect(),
+            units: self.evidence.iter().map(|(place, sightings)| unit_record(&place, sightings)).collect(),
+            counter: self.counter.records().collect(),
+            blocks: self.blocks.waiting().collect(),
             counters: self.counters(),
         }
     }
@@ -232,7 +240,12 @@ impl Engine {
         let mut engine = Self::with_bounds(bounds);
         (engine.index, engine.revision) = (from.index, from.revision);
         (engine.now, engine.horizon) = (from.now, from.horizon);
-        (engine.policy, engine.counters, engine.is_full) = (from.policy, from.counters, from.is_full);
+        (engine.policy, engine.counters) = (from.policy, from.counters);
+        (engine.chance, engine.units_full, engine.withheld) = (from.chance, from.units_full, from.withheld);
+        engine.counted_rate = Rate::restored(from.counted_rate);
+        engine.seen_rate = Rate::restored(from.seen_rate);
+        engine.held_back = from.held_back.into_iter().collect();
+        engine.recent = from.recent.into();
         engine.protected.set_policy(&engine.policy.never);
         for ResolvedName { name, addresses } in &from.names {
             engine.protected.resolve(name, addresses);
@@ -241,41 +254,69 @@ impl Engine {
             engine.protected.set_host(&[], &host.addresses);
         }
         engine.hosts = Hosts::restored(from.hosts);
-        for entry in from.entries {
-            if matches!(entry.reason, Reason::Quorum { .. }) {
-                engine.hits.open(unit_of(&entry.prefix));
-            }
-            engine.entries.insert(entry);
-        }
-        for allowed in from.allowlist {
-            engine.allowlist.insert(allowed);
-        }
+        engine.restore_units(from.units);
+        engine.restore_lists(from.entries, from.standings, from.allowlist);
         for hold in from.holds {
             engine.holds.insert(hold);
         }
-        for past in from.past {
-            engine.past.remember(past.prefix, past.count, past.ended);
-        }
-        engine.restore_sightings(&from.evidence, &from.hits);
+        from.past.into_iter().for_each(|past| engine.past.remember(past.prefix, past.count, past.ended));
+        from.requests.into_iter().for_each(|done| engine.requests.remember(done));
+        from.counter.into_iter().for_each(|record| engine.counter.push(record));
+        from.blocks.into_iter().for_each(|block| engine.blocks.enqueue(block));
         engine.digest = engine.members().fold(Digest::EMPTY, |digest, member| digest.with(&member));
         engine
     }
 
-    fn restore_sightings(&mut self, evidence: &[UnitSighting], hits: &[UnitSighting]) {
-        let is_known = |one: &&UnitSighting| self.hosts.by_number(one.host).is_some();
-        for one in evidence.iter().filter(is_known) {
-            self.evidence.push(one.unit, one.sighting());
-        }
-        for one in hits.iter().filter(is_known) {
-            self.hits.push(one.unit, one.sighting());
+    fn restore_units(&mut self, units: Vec<UnitRecord>) {
+        for record in units {
+            let UnitRecord { unit, owner, is_shared, is_moved, is_touched, sightings } = record;
+            let place = Place { unit, owner, is_shared, is_moved, is_touched };
+            let known = sightings.iter().filter(|one| self.hosts.by_number(one.host).is_some());
+            self.evidence.push(&place, known.map(SightingRecord::sighting));
+            self.blocks.add(unit);
         }
     }
 
-    fn all_hits(&self) -> Vec<UnitSighting> {
-        let units = self.entries.iter().map(|entry| unit_of(&entry.prefix));
-        units
-            .filter(|unit| self.hits.is_open(*unit))
-            .flat_map(|unit| self.hits.of(unit).iter().map(move |one| UnitSighting::new(unit, one)))
-            .collect()
+    fn restore_lists(
+        &mut self,
+        entries: Vec<Entry>,
+        standings: Vec<StandingRecord>,
+        allowlist: Vec<Allowed>,
+    ) {
+        for entry in entries {
+            self.entries.insert(entry);
+        }
+        for allowed in allowlist {
+            self.allowlist.insert(allowed);
+        }
+        for record in standings {
+            let mut witnesses = Witnesses::default();
+            record.witnesses.iter().for_each(|one| witnesses.push(one.sighting()));
+            if is_unit(&record.prefix) {
+                self.evidence.set_listed(Unit::of(record.prefix.address()), true);
+            }
+            let standing = Standing { witnesses, active: record.active, check: record.check };
+            self.standings.open(record.prefix, standing);
+        }
+    }
+}
+
+fn standing_record((prefix, standing): (&Prefix, &Standing)) -> StandingRecord {
+    StandingRecord {
+        prefix: *prefix,
+        active: standing.active,
+        check: standing.check,
+        witnesses: standing.witnesses.as_slice().iter().map(SightingRecord::new).collect(),
+    }
+}
+
+fn unit_record(place: &Place, sightings: &[Sighting]) -> UnitRecord {
+    UnitRecord {
+        unit: place.unit,
+        owner: place.owner,
+        is_shared: place.is_shared,
+        is_moved: place.is_moved,
+        is_touched: place.is_touched,
+        sightings: sightings.iter().map(SightingRecord::new).collect(),
     }
 }

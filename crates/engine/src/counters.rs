@@ -16,14 +16,24 @@ pub struct Counters {
     pub weak_observations: u64,
     /// Observations ignored: older than the window or the oldest that is taken.
     pub stale_observations: u64,
+    /// Observations and hits ignored: their host was in outage.
+    pub outage_rows: u64,
+    /// Observations ignored: their host brought too many units that nobody else sees.
+    pub untracked: u64,
+    /// Rows of counter-evidence taken.
+    pub completed: u64,
+    /// Times that a host told connections with something listed.
+    pub objections: u64,
     /// Hits taken.
     pub hits: u64,
-    /// Hits ignored: too old, or of a unit that no quorum has listed.
+    /// Hits ignored: too old, or of nothing that evidence has listed.
     pub ignored_hits: u64,
     /// Units that went, with evidence in the window, since too many are tracked.
     pub evicted_units: u64,
-    /// Entries listed by a quorum.
+    /// Entries listed by evidence.
     pub listed: u64,
+    /// Entries moved to another tier.
+    pub retiered: u64,
     /// Entries renewed.
     pub renewed: u64,
     /// Entries that ended by themselves.
@@ -38,10 +48,12 @@ pub struct Counters {
     pub withheld_held: u64,
     /// Quorums that listed nothing: the unit is in, or holds, an entry that was ordered.
     pub withheld_covered: u64,
-    /// Quorums that listed nothing: the list is full.
+    /// Quorums that listed nothing: a limit is reached.
     pub withheld_limit: u64,
     /// Orders carried out.
     pub orders: u64,
+    /// Orders that were carried out before, by their request's id.
+    pub repeated_orders: u64,
     /// Orders refused.
     pub refused_orders: u64,
     /// Policies refused: a value was out of its range.

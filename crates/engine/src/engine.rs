@@ -1,15 +1,32 @@
 //! The machine itself: its state, and the way of one log entry through it.
 
-use alloc::vec::Vec;
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
 
 use sekisho_model::{
-    Allowed, Change, Delta, Digest, Entry, Input, LogEntry, Moment, Policy, Revision,
-    limits::{MAX_ALLOWLIST, MAX_HOLDS, MAX_HOSTS, MAX_PAST_LISTINGS, MAX_UNITS},
+    Allowed, Change, Delta, Digest, Entry, Input, LogEntry, Moment, Policy, Prefix, Revision,
+    limits::{
+        MAX_ALLOWLIST, MAX_COUNTER_UNITS, MAX_HOLDS, MAX_HOSTS, MAX_PAST_LISTINGS, MAX_REQUESTS, MAX_UNITS,
+    },
 };
 
 use crate::{
-    checkpoint::Hold, counters::Counters, evidence::Evidence, hits::Hits, hosts::Hosts, outcome::Outcome,
-    past::Past, protected::Protected, step::Step, timed::TimedMap,
+    blocks::Blocks,
+    chance::Rate,
+    checkpoint::Hold,
+    counter::Counter,
+    counters::Counters,
+    evidence::Evidence,
+    hosts::Hosts,
+    outcome::{Limit, Outcome},
+    past::Past,
+    protected::Protected,
+    requests::Requests,
+    standing::Standings,
+    step::Step,
+    timed::TimedMap,
 };
 
 /// Stale units that every log entry may sweep, over those that its rows pay for.
@@ -25,6 +42,8 @@ pub(crate) struct Bounds {
     pub(crate) past: usize,
     pub(crate) allowlist: usize,
     pub(crate) holds: usize,
+    pub(crate) counter: usize,
+    pub(crate) requests: usize,
 }
 
 impl Default for Bounds {
@@ -35,6 +54,8 @@ impl Default for Bounds {
             past: MAX_PAST_LISTINGS,
             allowlist: MAX_ALLOWLIST,
             holds: MAX_HOLDS,
+            counter: MAX_COUNTER_UNITS,
+            requests: MAX_REQUESTS,
         }
     }
 }
@@ -58,15 +79,29 @@ pub struct Engine {
     pub(crate) protected: Protected,
     pub(crate) hosts: Hosts,
     pub(crate) evidence: Evidence,
-    pub(crate) hits: Hits,
+    pub(crate) blocks: Blocks,
+    pub(crate) standings: Standings,
+    pub(crate) counter: Counter,
+    /// First counting sightings of IPv4 units, and first ones at all.
+    pub(crate) counted_rate: Rate,
+    pub(crate) seen_rate: Rate,
+    /// The fewest hosts that do not see one IPv4 address by chance.
+    pub(crate) chance: u32,
     pub(crate) entries: TimedMap<Entry>,
     pub(crate) allowlist: TimedMap<Allowed>,
     pub(crate) holds: TimedMap<Hold>,
     pub(crate) past: Past,
+    pub(crate) requests: Requests,
     pub(crate) digest: Digest,
     pub(crate) counters: Counters,
-    /// Whether the list was full when a quorum was met, and no room has been seen since.
-    pub(crate) is_full: bool,
+    /// What evidence listed within the last minute, in order.
+    pub(crate) recent: VecDeque<(Moment, Prefix)>,
+    /// Limits that are reached, and how many listings each has held back.
+    pub(crate) held_back: BTreeMap<Limit, u64>,
+    /// The bombed prefix that was last said to be withheld.
+    pub(crate) withheld: Option<Prefix>,
+    /// Whether units went since too many are tracked, and there has been no room since.
+    pub(crate) units_full: bool,
 }
 
 impl Default for Engine {
@@ -93,14 +128,23 @@ impl Engine {
             policy,
             hosts: Hosts::default(),
             evidence: Evidence::new(bounds.units),
-            hits: Hits::default(),
+            blocks: Blocks::default(),
+            standings: Standings::default(),
+            counter: Counter::new(bounds.counter),
+            counted_rate: Rate::default(),
+            seen_rate: Rate::default(),
+            chance: 1,
             entries: TimedMap::default(),
             allowlist: TimedMap::default(),
             holds: TimedMap::default(),
             past: Past::new(bounds.past),
+            requests: Requests::new(bounds.requests),
             digest: Digest::EMPTY,
             counters: Counters::default(),
-            is_full: false,
+            recent: VecDeque::new(),
+            held_back: BTreeMap::new(),
+            withheld: None,
+            units_full: false,
         }
     }
 
@@ -109,7 +153,6 @@ impl Engine {
     /// [`Engine::restore`].
     pub fn reseed(&mut self, seed: u64) {
         self.evidence.reseed(seed);
-        self.hits.reseed(seed);
     }
 
     /// Takes the next log entry in. One whose index is not over that of the last is a repeat, and
@@ -123,20 +166,15 @@ impl Engine {
         self.horizon = self.horizon_at(self.now);
         let mut step = Step::default();
         self.expire(&mut step);
+        self.forget_recent();
         for input in &entry.inputs {
             self.take(input, &mut step);
         }
-        self.evidence.sweep(self.horizon, SWEEP_BASE + SWEEP_PER_ROW * step.rows);
-        self.is_full &= !self.has_room(self.now);
+        self.look_at_blocks(&mut step);
+        self.sweep(step.rows);
+        self.clear_limits(&mut step);
         let delta = self.delta(&step);
         Outcome { delta, events: step.events, orders: step.orders }
-    }
-
-    /// The earliest moment at which a tick would change something: when an entry or an allowance
-    /// ends. `None` when nothing is on either list.
-    pub fn poll_timeout(&self) -> Option<Moment> {
-        let times = [self.entries.first(), self.allowlist.first()];
-        times.into_iter().flatten().map(|(moment, _)| moment).min()
     }
 
     /// The moment before which evidence does not count at `now`.
@@ -144,9 +182,16 @@ impl Engine {
         self.horizon.max(now - self.policy.window)
     }
 
+    /// Drops what is out of the window, as far as the rows pay for it.
+    fn sweep(&mut self, rows: usize) {
+        let (budget, blocks) = (SWEEP_BASE + SWEEP_PER_ROW * rows, &mut self.blocks);
+        self.evidence.sweep(self.horizon, budget, |unit| blocks.remove(unit));
+        self.counter.sweep(self.horizon, budget);
+    }
+
     fn take(&mut self, input: &Input, step: &mut Step) {
         match input {
-            Input::Policy(policy) => self.take_policy(policy, step),
+            Input::Policy(policy) => self.take_policy(policy, None, step),
             Input::HostJoined { host, zone, addresses } => {
                 self.take_join(host, zone.as_ref(), addresses, step);
             }

@@ -1,133 +1,296 @@
-//! Who saw which unit stuck: bounded, the longest untouched unit goes first.
+//! Who saw which unit stuck: bounded, and of those that one host alone saw the longest in line go first.
 //!
-//! About 130 bytes a unit: 80 for its node, the rest for the index. Nodes stand in chunks, so that
-//! growing copies nothing, and are chained from the longest untouched to the last touched.
+//! About 110 bytes a unit: 64 for its node, the rest for the index and the line. Nodes stand in chunks,
+//! so that growing copies nothing.
 
-use alloc::vec::Vec;
+use alloc::{collections::VecDeque, vec::Vec};
+use core::hint::black_box;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use sekisho_model::{Moment, Prefix, Unit};
 
-use crate::witness::{Sighting, Witnesses};
+use crate::{
+    units::{UnitMap, units_within},
+    witness::{Keep, Sighting, Witnesses, since},
+};
 
 /// Nodes in one chunk, as a power of two.
 const CHUNK_BITS: u32 = 12;
-/// The end of the chain.
-const NONE: u32 = u32::MAX;
-/// Units in a prefix up to which they are looked up one by one instead of searching through all.
-const LOOKED_UP: u64 = 65_536;
+/// Units that are brought near the processor at a time.
+pub(crate) const WARMED: usize = 64;
+/// Units that were seen again and stand at the front: so many may go to the end before one has to go.
+const SECOND_CHANCES: usize = 8;
 
+/// One cache line.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Node {
     unit: Unit,
-    older: u32,
-    newer: u32,
+    /// Whoever brought it, while nobody else has seen it.
+    owner: u32,
+    is_shared: bool,
+    is_touched: bool,
+    /// Whether evidence has an entry of just this unit.
+    is_listed: bool,
     witnesses: Witnesses,
+}
+
+/// What became of a sighting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Noted {
+    /// The unit was not tracked before.
+    pub(crate) is_new: bool,
+    /// The host had no fresh sighting of it before.
+    pub(crate) is_new_pair: bool,
+    /// Nobody had a fresh one.
+    pub(crate) is_first: bool,
+    /// Nobody had a fresh one that counts, and now somebody has.
+    pub(crate) is_first_counting: bool,
+    /// Evidence has an entry of just this unit.
+    pub(crate) is_listed: bool,
+}
+
+/// How a unit stands in line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) unit: Unit,
+    pub(crate) owner: u32,
+    pub(crate) is_shared: bool,
+    /// Whether it stands in the line of the shared ones already.
+    pub(crate) is_moved: bool,
+    pub(crate) is_touched: bool,
+}
+
+/// Which line a unit stands in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Single,
+    Shared,
 }
 
 /// The witnesses of each tracked unit.
 #[derive(Debug)]
 pub(crate) struct Evidence {
-    /// Only looked into, never walked: its order, and so its seed, show nowhere.
-    index: HashMap<Unit, u32, FixedState>,
+    index: UnitMap,
     chunks: Vec<Vec<Node>>,
     free: Vec<u32>,
-    oldest: u32,
-    newest: u32,
+    /// Units that one host alone has seen, in line; and some that others have seen since.
+    single: VecDeque<u32>,
+    shared: VecDeque<u32>,
+    /// Units of each host that nobody else has seen, by its number.
+    owned: Vec<u32>,
     bound: usize,
 }
 
 impl Evidence {
     /// Room for `bound` units, at least 1.
     pub(crate) fn new(bound: usize) -> Self {
-        let index = HashMap::with_hasher(FixedState::default());
-        let bound = bound.clamp(1, NONE as usize);
-        Self { index, chunks: Vec::new(), free: Vec::new(), oldest: NONE, newest: NONE, bound }
+        Self {
+            index: UnitMap::default(),
+            chunks: Vec::new(),
+            free: Vec::new(),
+            single: VecDeque::new(),
+            shared: VecDeque::new(),
+            owned: Vec::new(),
+            bound: bound.clamp(1, u32::MAX as usize - 1),
+        }
     }
 
     /// Hashes with `seed` from here on.
     pub(crate) fn reseed(&mut self, seed: u64) {
-        let mut index = HashMap::with_capacity_and_hasher(self.index.len(), FixedState::with_seed(seed));
-        index.extend(self.index.drain());
-        self.index = index;
+        self.index.reseed(seed);
     }
 
     pub(crate) fn len(&self) -> usize {
         self.index.len()
     }
 
+    /// Whether another unit has to go for the next.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= self.bound
+    }
+
+    /// The units that only `host` has seen.
+    pub(crate) fn owned_by(&self, host: u32) -> usize {
+        self.owned.get(host as usize).map_or(0, |count| *count as usize)
+    }
+
     /// The sightings of `unit`, the newest first; some may be out of the window.
     pub(crate) fn of(&self, unit: Unit) -> &[Sighting] {
-        self.index.get(&unit).map_or(&[], |at| self.node(*at).witnesses.as_slice())
+        self.index.get(unit).map_or(&[], |at| self.node(at).witnesses.as_slice())
     }
 
-    /// Takes a sighting in (see [`Witnesses::note`]). Returns whether another unit, with evidence
-    /// since `horizon`, had to go for it.
-    pub(crate) fn note(&mut self, unit: Unit, new: Sighting, keep: usize, horizon: Moment) -> bool {
-        let known = self.index.get(&unit).copied();
-        let evicted = known.is_none() && self.len() >= self.bound && self.evict(horizon);
-        let at = known.unwrap_or_else(|| self.add(unit));
-        self.touch(at);
-        self.node_mut(at).witnesses.note(new, keep, horizon);
-        evicted
+    /// The sightings of `unit`, and whether evidence has an entry of just that, as far as it is tracked.
+    pub(crate) fn look(&self, unit: Unit) -> Option<(&[Sighting], bool)> {
+        let node = self.node(self.index.get(unit)?);
+        Some((node.witnesses.as_slice(), node.is_listed))
     }
 
-    /// Puts a sighting behind what is there: for a restored engine.
-    pub(crate) fn push(&mut self, unit: Unit, last: Sighting) {
-        let known = self.index.get(&unit).copied();
-        let at = known.unwrap_or_else(|| self.add(unit));
-        self.touch(at);
-        self.node_mut(at).witnesses.push(last);
-    }
-
-    /// Drops the units that have had nothing since `horizon`, the longest untouched first, at most
-    /// `budget` of them, up to the first that has.
-    pub(crate) fn sweep(&mut self, horizon: Moment, budget: usize) {
-        for _ in 0..budget {
-            if self.oldest == NONE || self.is_fresh(self.oldest, horizon) {
-                return;
-            }
-            self.drop_at(self.oldest);
+    /// Says whether evidence has an entry of just `unit`.
+    pub(crate) fn set_listed(&mut self, unit: Unit, is_listed: bool) {
+        if let Some(at) = self.index.get(unit) {
+            self.node_mut(at).is_listed = is_listed;
         }
     }
 
-    /// Drops the evidence of every unit that overlaps `prefix`.
+    /// Brings what is known of `units` near the processor. First all places, then all nodes, so that none
+    /// of the many waits for memory is behind another one.
+    pub(crate) fn warm(&self, units: impl Iterator<Item = Unit>) {
+        let mut places = [0; WARMED];
+        let mut known = 0;
+        for (place, unit) in places.iter_mut().zip(units) {
+            *place = self.index.get(unit).unwrap_or(u32::MAX);
+            known += 1;
+        }
+        let nodes = places[..known].iter().filter(|at| **at != u32::MAX).map(|at| self.node(*at).owner);
+        black_box(nodes.fold(0, u32::wrapping_add));
+    }
+
+    /// Takes a sighting in (see [`Witnesses::note`]); there is room for it. A new unit is listed already
+    /// if `is_listed` says so.
+    pub(crate) fn note(
+        &mut self,
+        unit: Unit,
+        new: Sighting,
+        keep: Keep<'_>,
+        is_listed: impl FnOnce() -> bool,
+    ) -> Noted {
+        let known = self.index.get(unit);
+        let at = known.unwrap_or_else(|| self.add(unit, new.host(), Line::Single, is_listed()));
+        let node = self.node_mut(at);
+        let before = since(node.witnesses.as_slice(), keep.horizon);
+        let noted = Noted {
+            is_new: known.is_none(),
+            is_new_pair: !before.iter().any(|old| old.host() == new.host()),
+            is_first: before.is_empty(),
+            is_first_counting: !before.iter().any(|old| old.counts()),
+            is_listed: node.is_listed,
+        };
+        node.is_touched = known.is_some();
+        node.witnesses.note(new, keep);
+        let counts = |one: &Sighting| one.host() == new.host() && one.counts();
+        let is_counting = noted.is_first_counting && node.witnesses.as_slice().iter().any(counts);
+        if !node.is_shared && node.owner != new.host() {
+            node.is_shared = true;
+            let owner = node.owner;
+            self.disown(owner);
+        }
+        Noted { is_first_counting: is_counting, ..noted }
+    }
+
+    /// Puts a unit behind those in its line: for a restored engine.
+    pub(crate) fn push(&mut self, place: &Place, sightings: impl Iterator<Item = Sighting>) {
+        let line = if place.is_moved { Line::Shared } else { Line::Single };
+        let at = self.add(place.unit, place.owner, line, false);
+        if place.is_shared && !place.is_moved {
+            self.disown(place.owner);
+        }
+        let node = self.node_mut(at);
+        (node.is_shared, node.is_touched) = (place.is_shared, place.is_touched);
+        for sighting in sightings {
+            node.witnesses.push(sighting);
+        }
+    }
+
+    /// Drops units that have had nothing since `horizon`, at most `budget` of each line, up to the first
+    /// that has and was not seen again. `gone` is told which.
+    pub(crate) fn sweep(&mut self, horizon: Moment, budget: usize, mut gone: impl FnMut(Unit)) {
+        for line in [Line::Single, Line::Shared] {
+            for _ in 0..budget {
+                let Some(at) = self.line(line).front().copied() else { break };
+                if !self.is_fresh(at, horizon) {
+                    gone(self.drop_front(line));
+                } else if !self.pass_on(at, line) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Makes room for one more unit. Tells which unit went, and whether it had evidence since `horizon`.
+    pub(crate) fn evict(&mut self, horizon: Moment) -> Option<(Unit, bool)> {
+        for line in [Line::Single, Line::Shared] {
+            let mut chances = SECOND_CHANCES;
+            while let Some(at) = self.line(line).front().copied() {
+                let fresh = self.is_fresh(at, horizon);
+                let moves = line == Line::Single && self.node(at).is_shared;
+                if moves && self.pass_on(at, line) {
+                    continue;
+                }
+                if fresh && chances > 0 && self.pass_on(at, line) {
+                    chances -= 1;
+                    continue;
+                }
+                return Some((self.drop_front(line), fresh));
+            }
+        }
+        None
+    }
+
+    /// Forgets who saw the units that overlap `prefix`. They stay in line until their turn.
     pub(crate) fn forget(&mut self, prefix: &Prefix) {
         let found: Vec<u32> = match units_within(prefix) {
-            Some(units) => units.filter_map(|unit| self.index.get(&unit).copied()).collect(),
-            None => self.chain().filter(|at| prefix.overlaps(&self.node(*at).unit.prefix())).collect(),
+            Some(units) => units.filter_map(|unit| self.index.get(unit)).collect(),
+            None => {
+                let lines = self.single.iter().chain(&self.shared).copied();
+                lines.filter(|at| prefix.overlaps(&self.node(*at).unit.prefix())).collect()
+            }
         };
         for at in found {
-            self.drop_at(at);
+            self.node_mut(at).witnesses = Witnesses::default();
         }
     }
 
-    /// Every sighting, the longest untouched unit first, and within a unit the newest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Unit, Sighting)> {
-        self.chain().flat_map(|at| {
-            let node = self.node(at);
-            node.witnesses.as_slice().iter().map(|sighting| (node.unit, *sighting))
+    /// Every unit in line, those of one host first, with its sightings.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Place, &[Sighting])> {
+        let single = self.single.iter().map(|at| (at, false));
+        let shared = self.shared.iter().map(|at| (at, true));
+        single.chain(shared).map(|(at, is_moved)| {
+            let Node { unit, owner, is_shared, is_touched, witnesses, .. } = self.node(*at);
+            let place = Place {
+                unit: *unit,
+                owner: *owner,
+                is_shared: *is_shared,
+                is_moved,
+                is_touched: *is_touched,
+            };
+            (place, witnesses.as_slice())
         })
     }
 
-    fn chain(&self) -> impl Iterator<Item = u32> {
-        let first = Some(self.oldest).filter(|at| *at != NONE);
-        core::iter::successors(first, |at| Some(self.node(*at).newer).filter(|next| *next != NONE))
-    }
-
     fn is_fresh(&self, at: u32, horizon: Moment) -> bool {
-        self.node(at).witnesses.as_slice().first().is_some_and(|newest| newest.seen >= horizon)
+        self.node(at).witnesses.as_slice().first().is_some_and(|newest| newest.seen() >= horizon)
     }
 
-    fn evict(&mut self, horizon: Moment) -> bool {
-        let fresh = self.is_fresh(self.oldest, horizon);
-        self.drop_at(self.oldest);
-        fresh
+    /// Sends the front of `line` to an end, if it belongs into the other line or was seen again.
+    fn pass_on(&mut self, at: u32, line: Line) -> bool {
+        let node = self.node_mut(at);
+        let moves = line == Line::Single && node.is_shared;
+        if !moves && !node.is_touched {
+            return false;
+        }
+        node.is_touched &= moves;
+        self.line(line).pop_front();
+        self.line(if moves { Line::Shared } else { line }).push_back(at);
+        true
     }
 
-    fn add(&mut self, unit: Unit) -> u32 {
-        let node = Node { unit, older: NONE, newer: NONE, witnesses: Witnesses::default() };
+    fn drop_front(&mut self, line: Line) -> Unit {
+        let at = self.line(line).pop_front().unwrap_or_default();
+        let node = self.node_mut(at);
+        node.witnesses = Witnesses::default();
+        let (unit, owner, is_shared) = (node.unit, node.owner, node.is_shared);
+        if !is_shared {
+            self.disown(owner);
+        }
+        self.index.remove(unit);
+        self.free.push(at);
+        unit
+    }
+
+    fn add(&mut self, unit: Unit, owner: u32, line: Line, is_listed: bool) -> u32 {
+        let is_shared = line == Line::Shared;
+        let witnesses = Witnesses::default();
+        let node = Node { unit, owner, is_shared, is_touched: false, is_listed, witnesses };
         let at = if let Some(at) = self.free.pop() {
             *self.node_mut(at) = node;
             at
@@ -135,7 +298,10 @@ impl Evidence {
             self.append(node)
         };
         self.index.insert(unit, at);
-        self.link(at);
+        self.line(line).push_back(at);
+        if !is_shared {
+            self.own(owner);
+        }
         at
     }
 
@@ -147,44 +313,27 @@ impl Evidence {
         let chunk = &mut self.chunks[before >> CHUNK_BITS];
         chunk.push(node);
         // Below `bound`, which fits.
-        u32::try_from(before + chunk.len() - 1).unwrap_or(NONE)
+        u32::try_from(before + chunk.len() - 1).unwrap_or(u32::MAX)
     }
 
-    fn drop_at(&mut self, at: u32) {
-        self.unlink(at);
-        let node = self.node_mut(at);
-        node.witnesses = Witnesses::default();
-        let unit = node.unit;
-        self.index.remove(&unit);
-        self.free.push(at);
+    fn own(&mut self, host: u32) {
+        let at = host as usize;
+        if at >= self.owned.len() {
+            self.owned.resize(at + 1, 0);
+        }
+        self.owned[at] += 1;
     }
 
-    fn touch(&mut self, at: u32) {
-        if self.newest != at {
-            self.unlink(at);
-            self.link(at);
+    fn disown(&mut self, host: u32) {
+        if let Some(count) = self.owned.get_mut(host as usize) {
+            *count = count.saturating_sub(1);
         }
     }
 
-    fn link(&mut self, at: u32) {
-        let older = core::mem::replace(&mut self.newest, at);
-        let node = self.node_mut(at);
-        (node.older, node.newer) = (older, NONE);
-        match older {
-            NONE => self.oldest = at,
-            _ => self.node_mut(older).newer = at,
-        }
-    }
-
-    fn unlink(&mut self, at: u32) {
-        let (older, newer) = (self.node(at).older, self.node(at).newer);
-        match older {
-            NONE => self.oldest = newer,
-            _ => self.node_mut(older).newer = newer,
-        }
-        match newer {
-            NONE => self.newest = older,
-            _ => self.node_mut(newer).older = older,
+    fn line(&mut self, line: Line) -> &mut VecDeque<u32> {
+        match line {
+            Line::Single => &mut self.single,
+            Line::Shared => &mut self.shared,
         }
     }
 
@@ -197,109 +346,118 @@ impl Evidence {
     }
 }
 
-/// The units that overlap `prefix`, or `None` when they are too many to look each of them up.
-fn units_within(prefix: &Prefix) -> Option<impl Iterator<Item = Unit>> {
-    let (first, last) = (Unit::of(prefix.address()), Unit::of(prefix.last()));
-    let bits = |unit| match unit {
-        Unit::V4(bits) => u64::from(bits),
-        Unit::V6(bits) => bits,
-    };
-    let (four, first, last) = (matches!(first, Unit::V4(_)), bits(first), bits(last));
-    (last - first < LOOKED_UP).then(|| {
-        (first..=last).map(move |bits| match u32::try_from(bits) {
-            Ok(bits) if four => Unit::V4(bits),
-            _ => Unit::V6(bits),
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(seen: i64) -> Sighting {
-        Sighting { seen: Moment::from_millis(seen), host: 0, retransmits: 1 }
+    fn keep(horizon: i64) -> Keep<'static> {
+        Keep { hosts: 3, zones: 1, horizon: Moment::from_millis(horizon), zone_of: &[] }
     }
 
-    fn units(evidence: &Evidence) -> Vec<Unit> {
-        evidence.iter().map(|(unit, _)| unit).collect()
+    fn note(evidence: &mut Evidence, unit: u32, host: u32, seen: i64, horizon: i64) -> Option<(Unit, bool)> {
+        let unit = Unit::V4(unit);
+        let room = evidence.is_full() && evidence.look(unit).is_none();
+        let gone = room.then(|| evidence.evict(Moment::from_millis(horizon))).flatten();
+        let sighting = Sighting::new(host, Moment::from_millis(seen), 1, 1, true);
+        evidence.note(unit, sighting, keep(horizon), || false);
+        gone
     }
 
-    fn noted(bound: usize, order: &[u32]) -> (Evidence, Vec<bool>) {
-        let mut evidence = Evidence::new(bound);
-        let evicted = order
-            .iter()
-            .zip(1..)
-            .map(|(unit, seen)| evidence.note(Unit::V4(*unit), at(seen), 3, Moment::EPOCH));
-        let evicted = evicted.collect();
-        (evidence, evicted)
+    fn units(evidence: &Evidence) -> Vec<u32> {
+        let bits = |unit: Unit| if let Unit::V4(bits) = unit { bits } else { 0 };
+        evidence.iter().map(|(place, _)| bits(place.unit)).collect()
     }
 
     #[test]
     fn a_unit_stays_within_its_bytes() {
-        assert!(size_of::<Node>() <= 80, "{}", size_of::<Node>());
-        // A bucket and its control byte, at the emptiest that a full table of 10 million can be.
-        let (bucket, buckets) = (size_of::<(Unit, u32)>() + 1, 1usize << 24);
-        assert!(size_of::<Node>() + bucket * buckets / sekisho_model::limits::MAX_UNITS <= 150);
+        assert_eq!(size_of::<Node>(), 64);
+        // The emptiest index that ten million units can have, and their line.
+        let buckets = (1usize << 24) * UnitMap::BUCKET_V6;
+        assert!(64 + buckets / sekisho_model::limits::MAX_UNITS + 8 <= 150);
     }
 
     #[test]
-    fn the_longest_untouched_goes_first() {
-        let (evidence, evicted) = noted(3, &[1, 2, 3, 1, 4, 5]);
-        assert_eq!(units(&evidence), [Unit::V4(1), Unit::V4(4), Unit::V4(5)]);
-        assert_eq!(evicted, [false, false, false, false, true, true]);
-        assert!(evidence.of(Unit::V4(2)).is_empty());
+    fn the_first_in_line_goes_unless_it_was_seen_again() {
+        let mut evidence = Evidence::new(3);
+        for (unit, seen) in [(1, 1), (2, 2), (3, 3), (1, 4)] {
+            assert_eq!(note(&mut evidence, unit, 0, seen, 0), None);
+        }
+        assert_eq!(note(&mut evidence, 4, 0, 5, 0), Some((Unit::V4(2), true)));
+        assert_eq!(units(&evidence), [3, 1, 4]);
+        assert_eq!(note(&mut evidence, 5, 0, 5, 5), Some((Unit::V4(3), false)), "it was stale anyway");
+        assert_eq!(evidence.owned_by(0), 3);
+    }
+
+    #[test]
+    fn what_several_hosts_saw_goes_last() {
+        let mut evidence = Evidence::new(3);
+        for (unit, host) in [(1, 0), (1, 1), (2, 0), (3, 0)] {
+            note(&mut evidence, unit, host, 1, 0);
+        }
+        assert_eq!((evidence.owned_by(0), evidence.owned_by(1)), (2, 0));
+        let gone: Vec<Unit> =
+            (4..8).filter_map(|unit| note(&mut evidence, unit, 2, 2, 0)).map(|gone| gone.0).collect();
+        assert_eq!(gone, [2, 3, 4, 5].map(Unit::V4));
+        assert_eq!((evidence.owned_by(0), evidence.owned_by(2)), (0, 2));
+        assert!(!evidence.of(Unit::V4(1)).is_empty());
     }
 
     #[test]
     fn slots_are_used_again() {
-        let (evidence, _) = noted(5_000, &(0..40_000).collect::<Vec<u32>>());
-        assert_eq!(evidence.len(), 5_000);
+        let mut evidence = Evidence::new(5_000);
+        for unit in 0..40_000 {
+            note(&mut evidence, unit, 0, i64::from(unit), 0);
+        }
+        assert_eq!((evidence.len(), evidence.owned_by(0)), (5_000, 5_000));
         assert!(evidence.chunks.len() <= 2);
     }
 
     #[test]
     fn sweeping_stops_at_its_budget_and_at_fresh_evidence() {
-        let (mut evidence, _) = noted(100, &[1, 2, 3, 4, 5]);
-        evidence.sweep(Moment::from_millis(4), 2);
-        assert_eq!(evidence.len(), 3);
-        evidence.sweep(Moment::from_millis(4), 100);
-        assert_eq!(units(&evidence), [Unit::V4(4), Unit::V4(5)]);
-        evidence.sweep(Moment::MAX, 100);
-        assert_eq!(evidence.len(), 0);
-        assert_eq!((evidence.oldest, evidence.newest), (NONE, NONE));
-    }
-
-    #[test]
-    fn an_evicted_unit_that_was_stale_anyway_is_no_loss() {
-        let (mut evidence, _) = noted(1, &[1]);
-        assert!(!evidence.note(Unit::V4(2), at(20), 3, Moment::from_millis(10)));
+        let mut evidence = Evidence::new(100);
+        for unit in 1..=5 {
+            note(&mut evidence, unit, 0, i64::from(unit), 0);
+        }
+        note(&mut evidence, 1, 0, 6, 0);
+        let mut gone = Vec::new();
+        evidence.sweep(Moment::from_millis(4), 2, |unit| gone.push(unit));
+        assert_eq!(gone, [Unit::V4(2)], "the first was seen again");
+        evidence.sweep(Moment::from_millis(4), 100, |unit| gone.push(unit));
+        assert_eq!(units(&evidence), [4, 5, 1]);
+        evidence.sweep(Moment::MAX, 100, |unit| gone.push(unit));
+        assert_eq!((evidence.len(), gone.len(), evidence.owned_by(0)), (0, 5, 0));
     }
 
     #[test]
     fn a_prefix_is_forgotten_whole() {
-        let prefix = |text: &str| text.parse::<Prefix>().unwrap();
         let mut evidence = Evidence::new(100);
-        for unit in [Unit::V4(0xcb00_7107), Unit::V4(0xcb00_7108), Unit::V4(0xc633_6401)] {
-            evidence.note(unit, at(1), 3, Moment::EPOCH);
+        let addresses =
+            ["203.0.113.7", "203.0.113.8", "198.51.100.1", "2001:db8::", "2001:db8:1::", "2001:db9::"];
+        let all = addresses.map(|text| Unit::of(text.parse().unwrap()));
+        for unit in all {
+            evidence.note(unit, Sighting::new(0, Moment::from_millis(1), 1, 1, true), keep(0), || false);
         }
-        for text in ["2001:db8::", "2001:db8:1::", "2001:db9::"] {
-            evidence.note(Unit::of(text.parse().unwrap()), at(1), 3, Moment::EPOCH);
-        }
-        evidence.forget(&prefix("203.0.113.0/24"));
-        assert_eq!(evidence.len(), 4);
-        evidence.forget(&prefix("2001:db8::/32"));
-        assert_eq!(evidence.len(), 2);
-        evidence.forget(&prefix("2001:db9::1"));
-        assert_eq!(units(&evidence), [Unit::V4(0xc633_6401)]);
+        let left = |evidence: &Evidence| all.map(|unit| evidence.of(unit).len());
+        evidence.forget(&"203.0.113.0/24".parse().unwrap());
+        assert_eq!(left(&evidence), [0, 0, 1, 1, 1, 1]);
+        evidence.forget(&"2001:db8::/32".parse().unwrap());
+        assert_eq!(left(&evidence), [0, 0, 1, 0, 0, 1]);
+        evidence.forget(&"2001:db9::1".parse().unwrap());
+        assert_eq!(left(&evidence), [0, 0, 1, 0, 0, 0]);
     }
 
     #[test]
-    fn a_new_seed_changes_nothing() {
-        let (mut evidence, _) = noted(50, &(0..80).collect::<Vec<u32>>());
-        let before = units(&evidence);
-        evidence.reseed(7);
-        assert_eq!(units(&evidence), before);
-        assert!(!evidence.of(Unit::V4(79)).is_empty());
+    fn firsts_are_told() {
+        let mut evidence = Evidence::new(10);
+        let mut note = |host, seen, counts, horizon| {
+            let sighting = Sighting::new(host, Moment::from_millis(seen), 1, 1, counts);
+            let noted = evidence.note(Unit::V4(1), sighting, keep(horizon), || true);
+            (noted.is_new, noted.is_new_pair, noted.is_first, noted.is_first_counting)
+        };
+        assert_eq!(note(0, 1, false, 0), (true, true, true, false));
+        assert_eq!(note(0, 2, false, 0), (false, false, false, true), "two sockets count");
+        assert_eq!(note(1, 3, true, 0), (false, true, false, false));
+        assert_eq!(note(0, 9, false, 5), (false, true, true, false), "what is over begins anew");
+        assert!(evidence.look(Unit::V4(1)).is_some_and(|(_, is_listed)| is_listed));
     }
 }

@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::net::IpAddr;
 
-use sekisho_model::{Batch, HostId, Moment, Totals, Zone};
+use sekisho_model::{Batch, HostId, Moment, Prefix, Totals, Zone, limits::MAX_ZONE_NAMES};
 
 /// What the engine knows about one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +67,12 @@ impl HostRecord {
             last_seen: Moment::EPOCH,
             totals: Totals::default(),
             observations: 0,
+            flooded_until: Moment::EPOCH,
+            outage_until: Moment::EPOCH,
+            is_limited: false,
+            minute: 0,
+            minute_units: 0,
+            meter: Meter::default(),
         }
     }
 
@@ -75,15 +81,53 @@ impl HostRecord {
         if self.session == session { self.sequence } else { 0 }
     }
 
-    /// Takes the head of a batch in. Returns false for one that the log holds already.
-    pub(crate) fn advance(&mut self, batch: &Batch, now: Moment) -> bool {
+    /// Takes the head of a batch in. Returns what it tells beyond the batch before of the same session;
+    /// `None` for a batch that the log holds already.
+    pub(crate) fn advance(&mut self, batch: &Batch, now: Moment) -> Option<Grown> {
         if batch.sequence <= self.durable_sequence(batch.session) {
-            return false;
+            return None;
         }
+        let (before, goes_on) = (self.totals, self.session == batch.session);
         (self.session, self.sequence) = (batch.session, batch.sequence);
         (self.totals, self.last_seen) = (batch.totals, now);
-        true
+        let more = |new: u64, old: u64| if goes_on { new.saturating_sub(old) } else { 0 };
+        Some(Grown {
+            completed: goes_on.then(|| batch.totals.completed.saturating_sub(before.completed)),
+            cookies: more(batch.totals.cookies_sent, before.cookies_sent),
+            stuck_units: more(batch.totals.stuck_units, before.stuck_units),
+        })
     }
+
+    /// Counts `units` more that it saw stuck; returns how many those are in this minute.
+    pub(crate) fn count_units(&mut self, units: u64, now: Moment) -> u64 {
+        let minute = now.as_millis().div_euclid(60_000);
+        if core::mem::replace(&mut self.minute, minute) != minute {
+            self.minute_units = 0;
+        }
+        self.minute_units = self.minute_units.saturating_add(units);
+        self.minute_units
+    }
+
+    /// Whether its single sightings count at `now`.
+    pub(crate) fn is_flooded(&self, now: Moment) -> bool {
+        self.flooded_until > now
+    }
+
+    /// Whether its path is broken at `now`.
+    pub(crate) fn is_in_outage(&self, now: Moment) -> bool {
+        self.outage_until > now
+    }
+}
+
+/// What a batch's totals tell beyond those of the batch before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grown {
+    /// Completed handshakes; none for the first batch of a session.
+    pub(crate) completed: Option<u64>,
+    /// SYN cookies.
+    pub(crate) cookies: u64,
+    /// Units that got stuck.
+    pub(crate) stuck_units: u64,
 }
 
 /// All hosts ever seen, each with a number for short.
@@ -91,6 +135,12 @@ impl HostRecord {
 pub(crate) struct Hosts {
     records: Vec<HostRecord>,
     numbers: BTreeMap<HostId, u32>,
+    /// The zone of each host as a number, by the host's number; 0 for none.
+    zone_of: Vec<u32>,
+    zones: BTreeMap<Zone, u32>,
+    connected: u32,
+    /// Until when some host is in outage.
+    outage_until: Moment,
 }
 
 impl Hosts {
@@ -139,7 +189,63 @@ impl Hosts {
         &self.records
     }
 
+    /// Hosts that are connected.
+    pub(crate) fn connected(&self) -> u32 {
+        self.connected
+    }
+
+    /// The zone of each host as a number, by the host's number; 0 for none.
+    pub(crate) fn zone_of(&self) -> &[u32] {
+        &self.zone_of
+    }
+
+    /// A host is here, in this zone, or not here any more.
+    pub(crate) fn set_presence(&mut self, number: u32, connected: bool, zone: Option<Option<&Zone>>) {
+        let next = u32::try_from(self.zones.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let is_full = self.zones.len() >= MAX_ZONE_NAMES;
+        let mut number_of = |zone: &Zone| match self.zones.get(zone) {
+            Some(number) => *number,
+            None if is_full => 0,
+            None => *self.zones.entry(zone.clone()).or_insert(next),
+        };
+        let zone_number = zone.map(|zone| zone.map_or(0, &mut number_of));
+        let at = number as usize;
+        let (Some(record), Some(zone_of)) = (self.records.get_mut(at), self.zone_of.get_mut(at)) else {
+            return;
+        };
+        match (record.connected, connected) {
+            (false, true) => self.connected += 1,
+            (true, false) => self.connected -= 1,
+            _ => {}
+        }
+        record.connected = connected;
+        if let (Some(zone), Some(zone_number)) = (zone, zone_number) {
+            (record.zone, *zone_of) = (zone.cloned(), zone_number);
+        }
+    }
+
+    /// The path of a host is broken, until then.
+    pub(crate) fn set_outage(&mut self, number: u32, until: Moment) {
+        self.outage_until = self.outage_until.max(until);
+        if let Some(record) = self.by_number_mut(number) {
+            record.outage_until = until;
+        }
+    }
+
+    /// Whether the path of a host is broken at `now`.
+    pub(crate) fn is_in_outage(&self, number: u32, now: Moment) -> bool {
+        self.outage_until > now && self.by_number(number).is_some_and(|record| record.is_in_outage(now))
+    }
+
     fn add(&mut self, record: HostRecord, number: u32) {
+        let zones = self.zones.len() + 1;
+        let zone = record.zone.as_ref().map(|zone| {
+            let next = u32::try_from(zones).unwrap_or(u32::MAX);
+            *self.zones.entry(zone.clone()).or_insert(next)
+        });
+        self.zone_of.push(zone.unwrap_or(0));
+        self.connected += u32::from(record.connected);
+        self.outage_until = self.outage_until.max(record.outage_until);
         self.numbers.insert(record.id.clone(), number);
         self.records.push(record);
     }

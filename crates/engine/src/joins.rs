@@ -17,7 +17,9 @@ impl Engine {
     pub(crate) fn take_join(&mut self, id: &HostId, zone: Option<&Zone>, own: &[IpAddr], step: &mut Step) {
         let now = self.now;
         let number = self.hosts.number_or_add(id, self.bounds.hosts);
-        let Some(host) = number.and_then(|number| self.hosts.by_number_mut(number)) else {
+        let Some((number, host)) =
+            number.and_then(|number| Some((number, self.hosts.by_number_mut(number)?)))
+        else {
             self.counters.refused_hosts += 1;
             step.events.push(Event::HostRefused { host: id.clone() });
             return;
@@ -25,8 +27,8 @@ impl Engine {
         let mut addresses = canonical(own);
         addresses.truncate(MAX_HOST_ADDRESSES);
         let before = core::mem::replace(&mut host.addresses, addresses.clone());
-        host.zone = zone.cloned();
-        (host.connected, host.last_seen) = (true, now);
+        host.last_seen = now;
+        self.hosts.set_presence(number, true, Some(zone));
         step.events.push(Event::HostJoined { host: id.clone() });
         self.protected.set_host(&before, &addresses);
         self.clear(&addresses, step);
@@ -35,9 +37,11 @@ impl Engine {
     /// A host's report stream ended.
     pub(crate) fn take_leave(&mut self, id: &HostId, step: &mut Step) {
         let now = self.now;
-        let number = self.hosts.number(id);
-        let Some(host) = number.and_then(|number| self.hosts.by_number_mut(number)) else { return };
-        (host.connected, host.last_seen) = (false, now);
+        let Some(number) = self.hosts.number(id) else { return };
+        self.hosts.set_presence(number, false, None);
+        if let Some(host) = self.hosts.by_number_mut(number) {
+            host.last_seen = now;
+        }
         step.events.push(Event::HostLeft { host: id.clone() });
     }
 

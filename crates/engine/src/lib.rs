@@ -9,16 +9,23 @@
 extern crate alloc;
 
 mod batch;
+mod blocks;
+mod bombing;
+mod chance;
 pub mod checkpoint;
+mod counter;
 pub mod counters;
 mod engine;
 mod evidence;
+mod expiry;
 pub mod explain;
-mod hits;
+mod explanation;
+mod guards;
 pub mod hosts;
 mod joins;
 mod listing;
 mod lists;
+mod meter;
 mod news;
 mod orders;
 pub mod outcome;
@@ -26,10 +33,14 @@ mod past;
 mod policy;
 mod prefixes;
 mod protected;
+mod quorums;
 mod read;
 pub mod refusal;
+mod requests;
+mod standing;
 mod step;
 mod timed;
+mod units;
 mod witness;
 
 #[cfg(test)]
@@ -38,7 +49,7 @@ mod tests;
 pub use checkpoint::Checkpoint;
 pub use counters::Counters;
 pub use engine::Engine;
-pub use explain::{Counts, CounterWitness, Explanation, PrefixPicture, Quorums, Witness};
+pub use explain::{CounterWitness, Counts, Explanation, PrefixPicture, Quorums, Witness};
 pub use hosts::{HostRecord, Meter};
 pub use outcome::{
     AllowanceEnd, Cause, End, Event, Flood, Limit, OrderPreview, OrderResult, Outcome, Retier,

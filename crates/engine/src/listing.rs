@@ -1,119 +1,140 @@
-//! The decision about one unit: list it, renew it, or leave it.
+//! The decision about one unit: list it, move it between tiers, renew it, or leave it.
 
 use alloc::vec::Vec;
 
-use sekisho_model::{Entry, HostId, Moment, Prefix, Reason, Tier, Unit, limits::SPARE_WITNESSES};
+use sekisho_model::{Entry, HostId, Moment, Prefix, Reason, Tier, Unit};
 
 use crate::{
     engine::Engine,
-    outcome::Event,
+    outcome::{Cause, Event, Retier},
     past::ttl,
+    standing::{Standing, is_unit},
     step::Step,
-    witness::{Sighting, since},
+    witness::{Sighting, Witnesses, since},
 };
 
 /// What is to be done about a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Nothing: no quorum, or listed and lasting.
+    /// Nothing: no quorum, or covered, or listed and lasting.
     Leave,
-    /// It has its quorum and is not listed.
-    List,
-    /// It is listed, its time is half over, and this many hosts still witness it.
-    Renew(u32),
-    /// It has its quorum, but must not be listed.
+    /// It has a quorum and is not listed.
+    List(Tier),
+    /// It is listed, and a stricter tier's quorum is met.
+    Raise(Tier),
+    /// It is listed, its time is half over, and this tier still stands.
+    Renew(Tier),
+    /// It has a quorum, but must not be listed.
     Withhold(Cause),
 }
 
-/// Why a unit with a quorum is not listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
-    Never,
-    Allowed,
-    Held,
-    Covered,
-    Limit,
-}
-
 impl Engine {
-    /// Witnesses that are kept of each unit.
-    pub(crate) fn kept(&self) -> usize {
-        self.quorum() + SPARE_WITNESSES
-    }
-
-    pub(crate) fn quorum(&self) -> usize {
-        self.policy.drop_quorum as usize
-    }
-
     /// What is to be done about `unit` at `now`. What is over by then counts as gone.
     pub(crate) fn decide(&self, unit: Unit, now: Moment) -> Decision {
-        let horizon = self.horizon_at(now);
-        let seen = since(self.evidence.of(unit), horizon);
-        let entry = self.hits.is_open(unit).then(|| self.entries.get(&unit.prefix())).flatten();
-        if let Some(entry) = entry.filter(|entry| entry.expires > now) {
-            return self.decide_renewal(entry, seen, since(self.hits.of(unit), horizon), now);
+        let (all, is_listed) = self.evidence.look(unit).unwrap_or_else(|| (&[], self.is_listed(unit)));
+        let seen = since(all, self.horizon_at(now));
+        if is_listed && let Some(entry) = self.entries.get(&unit.prefix()).filter(|entry| entry.expires > now)
+        {
+            return self.decide_own(entry, unit, seen, now);
         }
-        if seen.len() < self.quorum() {
+        let Some(tier) = self.wanted(unit, seen, now) else { return Decision::Leave };
+        if self.standings.wide_over(unit).is_some() {
             return Decision::Leave;
         }
-        self.cause(&unit.prefix(), now).map_or(Decision::List, Decision::Withhold)
+        self.cause(&unit.prefix(), now).map_or(Decision::List(tier), Decision::Withhold)
     }
 
-    /// Whether one more entry may be listed at `now`.
-    pub(crate) fn has_room(&self, now: Moment) -> bool {
-        let max = self.policy.max_entries as usize;
-        self.entries.len() < max || self.entries.live(now) < max
+    /// Whether evidence has an entry of just `unit`.
+    pub(crate) fn is_listed(&self, unit: Unit) -> bool {
+        self.standings.get(&unit.prefix()).is_some()
     }
 
-    /// Decides about `unit`, which has a new witness, and does it.
+    /// The tier that the fresh sightings `seen` of `unit` ask for.
+    pub(crate) fn wanted(&self, unit: Unit, seen: &[Sighting], now: Moment) -> Option<Tier> {
+        let met = self.met(unit, seen, now)?;
+        let is_capped = met > Tier::Suppress && !self.counter.of(unit, self.horizon_at(now)).is_empty();
+        Some(if is_capped { Tier::Suppress } else { met })
+    }
+
+    /// Decides about `unit`, of which there is something new, and does it.
     pub(crate) fn act(&mut self, unit: Unit, step: &mut Step) {
         match self.decide(unit, self.now) {
             Decision::Leave => {}
-            Decision::List => self.list(unit, step),
-            Decision::Renew(hosts) => self.renew(unit, hosts, step),
-            Decision::Withhold(cause) => self.withhold(unit, cause, step),
+            Decision::List(tier) => self.list_unit(unit, tier, step),
+            Decision::Raise(tier) => self.raise(&unit.prefix(), tier, step),
+            Decision::Renew(tier) => self.renew(&unit.prefix(), tier, None, step),
+            Decision::Withhold(cause) => self.withhold(unit.prefix(), cause, step),
         }
     }
 
-    /// One host alone cannot keep an entry up: what drops its packets may be an honest client that
-    /// tries again and again.
-    fn decide_renewal(&self, entry: &Entry, seen: &[Sighting], hit: &[Sighting], now: Moment) -> Decision {
-        if entry.expires.since(now) * 2 >= ttl(&self.policy, entry.repeats) {
+    fn decide_own(&self, entry: &Entry, unit: Unit, seen: &[Sighting], now: Moment) -> Decision {
+        if let Some(tier) = self.wanted(unit, seen, now).filter(|tier| *tier > entry.tier) {
+            return Decision::Raise(tier);
+        }
+        if !self.is_half_over(entry, now) {
             return Decision::Leave;
         }
-        let hosts = distinct(seen, hit);
-        if hosts < self.quorum() {
-            return Decision::Leave;
-        }
-        Decision::Renew(u32::try_from(hosts).unwrap_or(u32::MAX))
+        let standing = self.standings.get(&entry.prefix).map_or(&[][..], |one| one.witnesses.as_slice());
+        self.upheld(entry.tier, standing, now).map_or(Decision::Leave, Decision::Renew)
     }
 
-    fn cause(&self, prefix: &Prefix, now: Moment) -> Option<Cause> {
+    /// Whether an entry is in the second half of its time.
+    pub(crate) fn is_half_over(&self, entry: &Entry, now: Moment) -> bool {
+        entry.expires.since(now) * 2 < ttl(&self.policy, entry.repeats)
+    }
+
+    /// What keeps evidence from listing `prefix`, which no entry of evidence covers.
+    pub(crate) fn cause(&self, prefix: &Prefix, now: Moment) -> Option<Cause> {
+        self.forbidden(prefix, now).or_else(|| {
+            let replaces = self.entries.overlapping(prefix, now).next().is_some();
+            self.limit(replaces, now).map(Cause::Limit)
+        })
+    }
+
+    /// What forbids that evidence lists `prefix`, limits apart.
+    pub(crate) fn forbidden(&self, prefix: &Prefix, now: Moment) -> Option<Cause> {
+        let mut overlapping = self.entries.overlapping(prefix, now);
         if self.protected.why(prefix).is_some() {
             Some(Cause::Never)
         } else if self.allowlist.overlapping(prefix, now).next().is_some() {
             Some(Cause::Allowed)
         } else if self.holds.overlapping(prefix, now).next().is_some() {
             Some(Cause::Held)
-        } else if self.entries.overlapping(prefix, now).next().is_some() {
-            Some(Cause::Covered)
         } else {
-            (!self.has_room(now)).then_some(Cause::Limit)
+            // A prefix takes the place of what evidence listed inside it.
+            let stays = overlapping.any(|entry| is_unit(prefix) || !entry.reason.is_evidence());
+            stays.then_some(Cause::Covered)
         }
     }
 
-    fn list(&mut self, unit: Unit, step: &mut Step) {
-        let prefix = unit.prefix();
-        let hosts: Vec<HostId> = since(self.evidence.of(unit), self.horizon)
-            .iter()
-            .filter_map(|sighting| self.hosts.by_number(sighting.host))
-            .map(|record| record.id.clone())
-            .collect();
+    fn list_unit(&mut self, unit: Unit, tier: Tier, step: &mut Step) {
+        let seen = since(self.evidence.of(unit), self.horizon);
+        let counting = seen.iter().filter(|one| self.counts(one, self.now));
+        let mut witnesses = Witnesses::default();
+        for one in counting {
+            witnesses.push(Sighting::new(one.host(), one.seen(), 0, 0, true));
+        }
+        let reason = Reason::Quorum {
+            hosts: u32::try_from(witnesses.as_slice().len()).unwrap_or(u32::MAX),
+            quorum: u32::try_from(self.effective(unit, tier)).unwrap_or(u32::MAX),
+        };
+        self.list(unit.prefix(), tier, reason, witnesses, step);
+    }
+
+    /// Lists what evidence asks for, by these witnesses.
+    pub(crate) fn list(
+        &mut self,
+        prefix: Prefix,
+        tier: Tier,
+        reason: Reason,
+        witnesses: Witnesses,
+        step: &mut Step,
+    ) {
         let repeats = self.past.take(&prefix, &self.policy, self.now);
         let entry = Entry {
             prefix,
-            tier: Tier::Drop,
-            reason: self.reason(hosts.len()),
+            tier,
+            reason,
             created: self.now,
             expires: self.now + ttl(&self.policy, repeats),
             renewals: 0,
@@ -121,48 +142,83 @@ impl Engine {
             revision: self.index,
         };
         self.counters.listed += 1;
-        step.events.push(Event::Listed { entry: entry.clone(), hosts });
+        self.recent.push_back((self.now, prefix));
+        step.events.push(Event::Listed { entry: entry.clone(), hosts: self.names_of(&witnesses) });
         self.put_entry(entry, step);
+        self.stand(prefix, witnesses);
     }
 
-    fn renew(&mut self, unit: Unit, hosts: u32, step: &mut Step) {
-        let Some(old) = self.entries.get(&unit.prefix()) else { return };
-        let entry = Entry {
-            reason: self.reason(hosts as usize),
-            expires: self.now + ttl(&self.policy, old.repeats),
-            renewals: old.renewals.saturating_add(1),
-            revision: self.index,
-            ..old.clone()
-        };
-        self.counters.renewed += 1;
-        step.events.push(Event::Renewed { entry: entry.clone() });
-        self.put_entry(entry, step);
-    }
-
-    fn withhold(&mut self, unit: Unit, cause: Cause, step: &mut Step) {
-        let counters = &mut self.counters;
-        match cause {
-            Cause::Never => counters.withheld_never += 1,
-            Cause::Allowed => counters.withheld_allowed += 1,
-            Cause::Held => counters.withheld_held += 1,
-            Cause::Covered => counters.withheld_covered += 1,
-            Cause::Limit => {
-                counters.withheld_limit += 1;
-                if !core::mem::replace(&mut self.is_full, true) {
-                    let (max_entries, prefix) = (self.policy.max_entries, unit.prefix());
-                    step.events.push(Event::LimitReached { max_entries, prefix });
-                }
-            }
+    /// An entry that evidence put on the list stands by these witnesses.
+    pub(crate) fn stand(&mut self, prefix: Prefix, witnesses: Witnesses) {
+        let active = witnesses.as_slice().first().map_or(self.now, |newest| newest.seen());
+        self.standings.open(prefix, Standing { witnesses, active, check: None });
+        self.arm(&prefix);
+        if is_unit(&prefix) {
+            self.evidence.set_listed(Unit::of(prefix.address()), true);
         }
     }
 
-    fn reason(&self, hosts: usize) -> Reason {
-        Reason::Quorum { hosts: u32::try_from(hosts).unwrap_or(u32::MAX), quorum: self.policy.drop_quorum }
+    pub(crate) fn names_of(&self, witnesses: &Witnesses) -> Vec<HostId> {
+        let hosts = witnesses.as_slice().iter().filter_map(|one| self.hosts.by_number(one.host()));
+        hosts.map(|record| record.id.clone()).collect()
     }
-}
 
-/// How many distinct hosts are in either list, each of which has a host once.
-pub(crate) fn distinct(seen: &[Sighting], hit: &[Sighting]) -> usize {
-    let both = hit.iter().filter(|one| seen.iter().any(|other| other.host == one.host)).count();
-    seen.len() + hit.len() - both
+    /// Moves an entry up: it begins anew.
+    pub(crate) fn raise(&mut self, prefix: &Prefix, tier: Tier, step: &mut Step) {
+        let Some(old) = self.entries.get(prefix) else { return };
+        let expires = old.expires.max(self.now + ttl(&self.policy, old.repeats));
+        self.retier(prefix, tier, expires, Retier::Quorum, step);
+    }
+
+    /// Puts an entry into another tier.
+    pub(crate) fn retier(
+        &mut self,
+        prefix: &Prefix,
+        tier: Tier,
+        expires: Moment,
+        why: Retier,
+        step: &mut Step,
+    ) {
+        let Some(old) = self.entries.get(prefix) else { return };
+        let before = old.tier;
+        let reason = self.reason_now(old, tier);
+        let entry = Entry { tier, reason, expires, revision: self.index, ..old.clone() };
+        self.counters.retiered += 1;
+        step.events.push(Event::Retiered { entry: entry.clone(), before, why });
+        self.put_entry(entry, step);
+        self.arm(prefix);
+    }
+
+    /// Lets an entry last longer, at `tier`; of a prefix that many `units` are fresh.
+    pub(crate) fn renew(&mut self, prefix: &Prefix, tier: Tier, units: Option<u32>, step: &mut Step) {
+        let Some(old) = self.entries.get(prefix) else { return };
+        let expires = self.now + ttl(&self.policy, old.repeats);
+        if tier < old.tier {
+            return self.retier(prefix, tier, expires, Retier::Faded, step);
+        }
+        let mut reason = self.reason_now(old, tier);
+        if let (Reason::Prefix { units: before, .. }, Some(now)) = (&mut reason, units) {
+            *before = now;
+        }
+        let renewals = old.renewals.saturating_add(1);
+        let entry = Entry { reason, expires, renewals, revision: self.index, ..old.clone() };
+        self.counters.renewed += 1;
+        step.events.push(Event::Renewed { entry: entry.clone() });
+        self.put_entry(entry, step);
+        self.arm(prefix);
+    }
+
+    /// The reason of an entry, with the hosts that keep it up now at `tier`.
+    fn reason_now(&self, entry: &Entry, tier: Tier) -> Reason {
+        let standing = self.standings.get(&entry.prefix).map_or(&[][..], |one| one.witnesses.as_slice());
+        let standing = u32::try_from(self.standing_hosts(standing, self.now).len()).unwrap_or(u32::MAX);
+        let asked = u32::try_from(self.asked(tier)).unwrap_or(u32::MAX);
+        match &entry.reason {
+            Reason::Quorum { .. } => Reason::Quorum { hosts: standing, quorum: asked },
+            Reason::Prefix { units, least, .. } => {
+                Reason::Prefix { hosts: standing, quorum: asked, units: *units, least: *least }
+            }
+            order @ Reason::Order { .. } => order.clone(),
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! The two lists: every change of a member goes through here, and so do the digest and the events.
 
-use sekisho_model::{Allowed, Entry, Key, List, Member, Prefix, Reason, Unit};
+use sekisho_model::{Allowed, Entry, Key, List, Member, Prefix, Unit};
 
 use crate::{
     engine::Engine,
     outcome::{AllowanceEnd, End, Event},
+    standing::is_unit,
     step::Step,
 };
 
@@ -18,11 +19,6 @@ pub(crate) fn allowed(allowed: &Allowed) -> Member {
     Member { prefix: allowed.prefix, list: List::Allow, expires: allowed.expires }
 }
 
-/// The unit of a prefix that a quorum listed.
-pub(crate) fn unit_of(prefix: &Prefix) -> Unit {
-    Unit::of(prefix.address())
-}
-
 impl Engine {
     /// What `key` is now.
     pub(crate) fn member(&self, key: &Key) -> Option<Member> {
@@ -33,26 +29,11 @@ impl Engine {
         }
     }
 
-    /// Ends what is over, in the order of the moments at which it is.
-    pub(crate) fn expire(&mut self, step: &mut Step) {
-        while let Some(prefix) = self.entries.first_due(self.now) {
-            self.drop_entry(&prefix, End::Expired, step);
-        }
-        while let Some(prefix) = self.allowlist.first_due(self.now) {
-            self.drop_allowed(&prefix, AllowanceEnd::Expired, step);
-        }
-        while let Some(prefix) = self.holds.first_due(self.now) {
-            self.holds.remove(&prefix);
-        }
-    }
-
-    /// Puts `entry` on the blocklist, whatever stood at its prefix. The caller says so by an event.
+    /// Puts `entry` on the blocklist, whatever stood at its prefix. The caller says so by an event. What
+    /// evidence lists keeps its standing.
     pub(crate) fn put_entry(&mut self, entry: Entry, step: &mut Step) {
-        let unit = unit_of(&entry.prefix);
-        if matches!(entry.reason, Reason::Quorum { .. }) {
-            self.hits.open(unit);
-        } else if unit.prefix() == entry.prefix {
-            self.hits.close(unit);
+        if !entry.reason.is_evidence() {
+            self.forget_standing(&entry.prefix);
         }
         let after = blocked(&entry);
         let before = self.entries.insert(entry).as_ref().map(blocked);
@@ -61,24 +42,35 @@ impl Engine {
 
     /// Takes the entry at `prefix` off the blocklist.
     ///
-    /// Only what ended by its time, or under a wider block, is remembered: an entry that was undone
-    /// was no attack.
+    /// What ended by itself is remembered as one listing more; what gave way to another entry with those that
+    /// it had. An entry that was undone was no attack.
     pub(crate) fn drop_entry(&mut self, prefix: &Prefix, why: End, step: &mut Step) {
         let Some(entry) = self.entries.remove(prefix) else { return };
-        if matches!(entry.reason, Reason::Quorum { .. }) {
-            self.hits.close(unit_of(prefix));
-        }
+        self.forget_standing(prefix);
         match why {
-            End::Expired => self.counters.expired += 1,
+            End::Expired | End::Quiet => self.counters.expired += 1,
             _ => self.counters.removed += 1,
         }
-        if matches!(why, End::Expired | End::Covered) {
-            let ended = entry.expires.min(self.now);
-            self.past.remember(*prefix, entry.repeats.saturating_add(1), ended);
+        let ended = entry.expires.min(self.now);
+        match why {
+            End::Expired | End::Quiet => {
+                self.past.remember(*prefix, entry.repeats.saturating_add(1), ended);
+            }
+            End::Covered | End::Narrowed if entry.repeats > 0 => {
+                self.past.remember(*prefix, entry.repeats, ended);
+            }
+            _ => {}
         }
         let before = blocked(&entry);
         self.account(before.key(), Some(before), None, step);
         step.events.push(Event::Removed { entry, why });
+    }
+
+    fn forget_standing(&mut self, prefix: &Prefix) {
+        self.standings.close(prefix);
+        if is_unit(prefix) {
+            self.evidence.set_listed(Unit::of(prefix.address()), false);
+        }
     }
 
     /// Puts a prefix on the allowlist, or sets its time there anew.

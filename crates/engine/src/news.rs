@@ -1,6 +1,8 @@
 //! What of a batch is news: the log need not hold what it already implies.
 
-use sekisho_model::{Batch, Hit, Moment, Observation, Unit};
+use sekisho_model::{
+    Batch, Completed, Hit, Moment, Observation, Prefix, Tier, Unit, limits::LOGGED_WITNESSES,
+};
 
 use crate::{
     engine::Engine,
@@ -23,46 +25,88 @@ impl Engine {
     /// Takes the rows out of `batch` that would tell the log nothing if it were handled next, at
     /// `now`; returns how many.
     ///
-    /// What goes is: what would be ignored; and, unless it would list or renew something, what a
-    /// host saw that counts as a fresh witness anyway, or that a quorum of fresh witnesses saw.
-    /// "Fresh" is within an eighth of the window, so that a listing or a renewal can come to lack at
-    /// most an eighth of the window in the age of its witnesses, and nothing else. The batch may end
-    /// up empty: then it need not be logged.
+    /// What goes is: what would be ignored; and, unless it would list, move or renew something, what a
+    /// host saw that counts as a fresh witness anyway, or what as many fresh witnesses saw as any
+    /// replay may ask for. "Fresh" is within an eighth of the window, so that a listing or a renewal can
+    /// come to lack at most an eighth of the window in the age of its witnesses, and nothing else. The
+    /// batch may end up without rows: then it need not be logged, but for its totals.
     pub fn strip_known(&self, batch: &mut Batch, now: Moment) -> usize {
         let now = self.now.max(now);
-        let before = batch.observations.len() + batch.hits.len();
+        let before = batch.observations.len() + batch.hits.len() + batch.completed.len();
         if self.is_recent(batch, now) {
             let fresh = now - batch.age - self.policy.window / FRESH_SHARE;
             let host = self.hosts.number(&batch.host);
             let asked = Asked { host, now, fresh: fresh.max(self.horizon_at(now)) };
             batch.observations.retain(|row| self.is_news(row, &asked));
             batch.hits.retain(|row| self.is_hit_news(row, &asked));
+            batch.completed.retain(|row| self.is_counter_news(row, &asked));
         } else {
             batch.observations.clear();
             batch.hits.clear();
+            batch.completed.clear();
         }
-        before - batch.observations.len() - batch.hits.len()
+        before - batch.observations.len() - batch.hits.len() - batch.completed.len()
     }
 
     fn is_news(&self, row: &Observation, asked: &Asked) -> bool {
+        if row.retransmits < self.policy.min_retransmits {
+            return false;
+        }
         let seen = since(self.evidence.of(row.unit), asked.fresh);
-        row.retransmits >= self.policy.min_retransmits
-            && (!(asked.is_among(seen) || seen.len() >= self.quorum()) || self.would_act(row.unit, asked))
+        let own = seen.iter().find(|one| Some(one.host()) == asked.host);
+        match own {
+            // A second socket may make it count.
+            Some(own) if !own.counts() && row.sockets > 0 => return true,
+            None if seen.len() < self.enough(row.unit) => return true,
+            _ => {}
+        }
+        self.would_act(row.unit, asked) || self.would_look(row.unit, asked)
     }
 
     fn is_hit_news(&self, row: &Hit, asked: &Asked) -> bool {
-        let hit = since(self.hits.of(row.unit), asked.fresh);
-        self.hits.is_open(row.unit)
-            && (!(asked.is_among(hit) || hit.len() >= self.quorum()) || self.would_act(row.unit, asked))
+        if row.tier == Tier::Suppress && self.policy.min_retransmits == 1 {
+            let sockets = u32::try_from(row.packets).unwrap_or(u32::MAX);
+            return self.is_news(&Observation { unit: row.unit, sockets, retransmits: 1 }, asked);
+        }
+        let unit = row.unit.prefix();
+        let listed = if self.is_listed(row.unit) { Some(unit) } else { self.standings.wide_over(row.unit) };
+        let Some(standing) = listed.and_then(|listed| self.standings.get(&listed)) else { return false };
+        let hit = since(standing.witnesses.as_slice(), asked.fresh);
+        !(asked.is_among(hit) || hit.len() >= self.enough(row.unit))
+            || self.would_act(row.unit, asked)
+            || self.would_look(row.unit, asked)
+    }
+
+    fn is_counter_news(&self, row: &Completed, asked: &Asked) -> bool {
+        let known = self.counter.of(row.unit, asked.fresh);
+        !known.iter().any(|one| Some(one.host) == asked.host)
+    }
+
+    /// Fresh witnesses beyond which more tell nothing, under this policy or in a replay.
+    fn enough(&self, unit: Unit) -> usize {
+        self.effective(unit, Tier::Drop).max(LOGGED_WITNESSES)
     }
 
     fn would_act(&self, unit: Unit, asked: &Asked) -> bool {
-        matches!(self.decide(unit, asked.now), Decision::List | Decision::Renew(_))
+        matches!(self.decide(unit, asked.now), Decision::List(_) | Decision::Raise(_) | Decision::Renew(_))
+    }
+
+    /// Whether a prefix that covers `unit` may be renewed or withdrawn, or lacks a sign of life.
+    fn would_look(&self, unit: Unit, asked: &Asked) -> bool {
+        let Some(prefix) = self.standings.wide_over(unit) else { return false };
+        self.is_due(&prefix, asked)
+    }
+
+    fn is_due(&self, prefix: &Prefix, asked: &Asked) -> bool {
+        let (Some(entry), Some(standing)) = (self.entries.get(prefix), self.standings.get(prefix)) else {
+            return false;
+        };
+        self.is_half_over(entry, asked.now) || standing.active < asked.fresh
     }
 }
 
 impl Asked {
     fn is_among(&self, fresh: &[Sighting]) -> bool {
-        fresh.iter().any(|sighting| Some(sighting.host) == self.host)
+        fresh.iter().any(|sighting| Some(sighting.host()) == self.host)
     }
 }

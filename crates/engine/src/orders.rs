@@ -4,12 +4,12 @@ use alloc::{string::ToString, vec::Vec};
 use core::time::Duration;
 
 use sekisho_model::{
-    Allowed, Change, Entry, Key, List, Member, Moment, Order, OrderKind, Prefix, Reason, Tier,
+    Allowed, Change, Entry, Key, List, Member, Moment, Order, OrderKind, Policy, Prefix, Reason, Tier,
     limits::{MAX_ALLOW_TTL, MAX_BLOCK_TTL, MAX_REASON_BYTES, WIDEST_BLOCK_V4, WIDEST_BLOCK_V6},
 };
 
 use crate::{
-    checkpoint::Hold,
+    checkpoint::{DoneRequest, Hold},
     engine::Engine,
     outcome::{AllowanceEnd, End, Event, OrderPreview, OrderResult},
     protected::Protection,
@@ -27,15 +27,19 @@ impl Engine {
     /// Why it would do nothing, and what the operator can do about it.
     pub fn check_order(&self, order: &Order, now: Moment) -> OrderResult {
         let now = self.now.max(now);
+        if let Some(done) = self.requests.of(order, now) {
+            return done_before(done, order);
+        }
         check_text(&order.text)?;
-        let mut changes = match order.kind {
-            OrderKind::Block { ttl } => self.check_block(&order.prefix, ttl, now)?,
-            OrderKind::Unblock { hold } => self.check_unblock(&order.prefix, hold, now)?,
-            OrderKind::Allow { ttl } => self.check_allow(&order.prefix, ttl, now)?,
-            OrderKind::Disallow => self.check_disallow(&order.prefix, now)?,
+        let mut changes = match &order.kind {
+            OrderKind::Block { prefix, tier, ttl } => self.check_block(*prefix, *tier, *ttl, now)?,
+            OrderKind::Unblock { prefix, hold } => self.check_unblock(*prefix, *hold, now)?,
+            OrderKind::Allow { prefix, ttl } => self.check_allow(*prefix, *ttl, now)?,
+            OrderKind::Disallow { prefix } => self.check_disallow(*prefix, now)?,
+            OrderKind::SetPolicy(policy) => self.check_policy(policy)?,
         };
         changes.sort_unstable_by_key(Change::key);
-        Ok(OrderPreview { changes })
+        Ok(OrderPreview { changes, done: None })
     }
 
     /// Carries an order out, or refuses it.
@@ -43,10 +47,13 @@ impl Engine {
         let result = self.check_order(order, self.now);
         let order_of_event = order.clone();
         match &result {
+            Ok(OrderPreview { done: Some(_), .. }) => self.counters.repeated_orders += 1,
             Ok(preview) => {
                 self.counters.orders += 1;
                 step.events.push(Event::OrderTaken { order: order_of_event });
                 self.carry_out(order, &preview.changes, step);
+                let (at, revision, changes) = (self.now, self.index, preview.changes.clone());
+                self.requests.remember(DoneRequest { at, revision, order: order.clone(), changes });
             }
             Err(refusal) => {
                 self.counters.refused_orders += 1;
@@ -56,9 +63,14 @@ impl Engine {
         step.orders.push(result);
     }
 
-    fn check_block(&self, prefix: &Prefix, ttl: Duration, now: Moment) -> Result<Vec<Change>, Refusal> {
+    fn check_block(
+        &self,
+        prefix: Prefix,
+        tier: Tier,
+        ttl: Duration,
+        now: Moment,
+    ) -> Result<Vec<Change>, Refusal> {
         check_time("a block", ttl, MIN_TTL, MAX_BLOCK_TTL)?;
-        let prefix = *prefix;
         let widest = if prefix.is_ipv4() { WIDEST_BLOCK_V4 } else { WIDEST_BLOCK_V6 };
         if prefix.length() < widest {
             return Err(Refusal::TooWide { prefix, widest });
@@ -77,13 +89,12 @@ impl Engine {
             return Err(Refusal::BlocklistFull { max: self.policy.max_entries });
         }
         let narrower = covered.into_iter().filter(|entry| *entry != prefix).map(removed);
-        let put = Change::Put(Member { prefix, list: List::Block(Tier::Drop), expires: now + ttl });
+        let put = Change::Put(Member { prefix, list: List::Block(tier), expires: now + ttl });
         Ok(narrower.chain([put]).collect())
     }
 
-    fn check_unblock(&self, prefix: &Prefix, hold: Duration, now: Moment) -> Result<Vec<Change>, Refusal> {
+    fn check_unblock(&self, prefix: Prefix, hold: Duration, now: Moment) -> Result<Vec<Change>, Refusal> {
         check_time("a hold", hold, Duration::ZERO, MAX_BLOCK_TTL)?;
-        let prefix = *prefix;
         if self.entries.get(&prefix).is_none_or(|entry| entry.expires <= now) {
             let covering = self.entries.covering(&prefix, now).next().map(|entry| entry.prefix);
             return Err(Refusal::NotListed { prefix, covering });
@@ -96,9 +107,8 @@ impl Engine {
         Ok(Vec::from([removed(prefix)]))
     }
 
-    fn check_allow(&self, prefix: &Prefix, ttl: Duration, now: Moment) -> Result<Vec<Change>, Refusal> {
+    fn check_allow(&self, prefix: Prefix, ttl: Duration, now: Moment) -> Result<Vec<Change>, Refusal> {
         check_time("an allowance", ttl, MIN_TTL, MAX_ALLOW_TTL)?;
-        let prefix = *prefix;
         let is_there = self.allowlist.get(&prefix).is_some_and(|allowed| allowed.expires > now);
         let max = self.bounds.allowlist;
         if !is_there && self.allowlist.live(now) >= max {
@@ -109,8 +119,7 @@ impl Engine {
         Ok(entries.chain([put]).collect())
     }
 
-    fn check_disallow(&self, prefix: &Prefix, now: Moment) -> Result<Vec<Change>, Refusal> {
-        let prefix = *prefix;
+    fn check_disallow(&self, prefix: Prefix, now: Moment) -> Result<Vec<Change>, Refusal> {
         if self.allowlist.get(&prefix).is_none_or(|allowed| allowed.expires <= now) {
             let covering = self.allowlist.covering(&prefix, now).next().map(|allowed| allowed.prefix);
             return Err(Refusal::NotAllowed { prefix, covering });
@@ -118,7 +127,12 @@ impl Engine {
         Ok(Vec::from([Change::Remove(Key { allow: true, prefix })]))
     }
 
-    fn protected_refusal(&self, prefix: Prefix, protection: Protection) -> Refusal {
+    fn check_policy(&self, policy: &Policy) -> Result<Vec<Change>, Refusal> {
+        policy.check().map_err(|error| Refusal::Policy { error })?;
+        Ok(self.forbidden_by(policy).into_iter().map(removed).collect())
+    }
+
+    pub(crate) fn protected_refusal(&self, prefix: Prefix, protection: Protection) -> Refusal {
         match protection {
             Protection::Unlistable => Refusal::Unlistable { prefix },
             Protection::Private => Refusal::Private { prefix },
@@ -138,18 +152,21 @@ impl Engine {
     }
 
     fn carry_out(&mut self, order: &Order, changes: &[Change], step: &mut Step) {
+        if let OrderKind::SetPolicy(policy) = &order.kind {
+            return self.take_policy(policy, Some(&order.operator), step);
+        }
         for change in changes {
-            match (change, order.kind) {
-                (Change::Remove(key), OrderKind::Block { .. }) => {
-                    self.drop_entry(&key.prefix, End::Covered, step);
+            match (change, &order.kind) {
+                (Change::Remove(key), OrderKind::Unblock { hold, .. }) => {
+                    self.unblock(&key.prefix, *hold, step);
                 }
-                (Change::Remove(key), OrderKind::Unblock { hold }) => self.unblock(&key.prefix, hold, step),
                 (Change::Remove(key), OrderKind::Allow { .. }) => {
                     self.drop_entry(&key.prefix, End::Allowed, step);
                 }
-                (Change::Remove(key), OrderKind::Disallow) => {
+                (Change::Remove(key), OrderKind::Disallow { .. }) => {
                     self.drop_allowed(&key.prefix, AllowanceEnd::Disallowed, step);
                 }
+                (Change::Remove(key), _) => self.drop_entry(&key.prefix, End::Covered, step),
                 (Change::Put(member), OrderKind::Allow { .. }) => self.allow(order, member, step),
                 (Change::Put(member), _) => self.block(order, member, step),
             }
@@ -157,15 +174,15 @@ impl Engine {
     }
 
     /// Lists a prefix by order. An entry that stands there is taken over: its age and its repeats
-    /// stay, its reason and its end are the order's.
+    /// stay, its tier, its reason and its end are the order's.
     fn block(&mut self, order: &Order, member: &Member, step: &mut Step) {
-        let prefix = member.prefix;
+        let Member { prefix, list: List::Block(tier), expires } = *member else { return };
         let old = self.entries.get(&prefix).map(|old| (old.created, old.renewals, old.repeats));
         let (created, renewals, repeats) =
             old.unwrap_or_else(|| (self.now, 0, self.past.take(&prefix, &self.policy, self.now)));
         let reason = Reason::Order { operator: order.operator.clone(), text: order.text.clone() };
-        let (expires, revision) = (member.expires, self.index);
-        let entry = Entry { prefix, tier: Tier::Drop, reason, created, expires, renewals, repeats, revision };
+        let revision = self.index;
+        let entry = Entry { prefix, tier, reason, created, expires, renewals, repeats, revision };
         step.events.push(Event::Listed { entry: entry.clone(), hosts: Vec::new() });
         self.put_entry(entry, step);
     }
@@ -191,6 +208,15 @@ impl Engine {
             revision: self.index,
         };
         self.put_allowed(allowed, step);
+    }
+}
+
+/// The first answer again, if the order is the same.
+fn done_before(done: &DoneRequest, order: &Order) -> OrderResult {
+    if done.order == *order {
+        Ok(OrderPreview { changes: done.changes.clone(), done: Some(done.revision) })
+    } else {
+        Err(Refusal::RequestReused { done: done.revision })
     }
 }
 

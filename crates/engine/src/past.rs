@@ -27,6 +27,11 @@ impl Past {
         }
     }
 
+    /// What is remembered of `prefix`.
+    pub(crate) fn get(&self, prefix: &Prefix) -> Option<&PastListing> {
+        self.listings.get(prefix)
+    }
+
     /// Forgets `prefix`; returns how many listings of it are not forgiven at `now`.
     pub(crate) fn take(&mut self, prefix: &Prefix, policy: &Policy, now: Moment) -> u32 {
         let Some(past) = self.listings.remove(prefix) else { return 0 };

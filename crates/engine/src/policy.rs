@@ -1,9 +1,9 @@
 //! The policy, and the addresses of the DNS names that it has.
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, string::ToString, vec::Vec};
 use core::net::IpAddr;
 
-use sekisho_model::{Policy, Prefix};
+use sekisho_model::{Moment, OperatorId, Policy, Prefix, never};
 
 use crate::{
     engine::Engine,
@@ -12,29 +12,44 @@ use crate::{
 };
 
 impl Engine {
-    /// Puts a policy in force at once. What is listed stays, unless it is never listed now.
-    pub(crate) fn take_policy(&mut self, policy: &Policy, step: &mut Step) {
+    /// Puts a policy in force at once, by order of `operator` or as the aggregator's own. What is listed
+    /// stays, unless it is never listed now.
+    pub(crate) fn take_policy(&mut self, policy: &Policy, operator: Option<&OperatorId>, step: &mut Step) {
         if let Err(error) = policy.check() {
             self.counters.refused_policies += 1;
             step.events.push(Event::PolicyRefused { error });
             return;
         }
-        step.events.push(Event::PolicyChanged);
+        step.events.push(Event::PolicyChanged { operator: operator.cloned() });
+        for prefix in self.forbidden_by(policy) {
+            self.drop_entry(&prefix, End::Never, step);
+        }
         self.protected.set_policy(&policy.never);
         self.policy = policy.clone();
         self.horizon = self.horizon_at(self.now);
-        // A walk over all entries, but only when an operator changes the policy.
-        let never = self.entries.iter().map(|entry| entry.prefix);
-        let never: Vec<Prefix> = never.filter(|prefix| self.protected.why(prefix).is_some()).collect();
-        for prefix in never {
-            self.drop_entry(&prefix, End::Never, step);
-        }
+    }
+
+    /// The entries that would never be listed under `policy`, sorted: only those that overlap what it adds
+    /// to the never-list are looked at.
+    pub(crate) fn forbidden_by(&self, policy: &Policy) -> Vec<Prefix> {
+        let (old, new) = (&self.policy.never, &policy.never);
+        let private = (new.private && !old.private).then(never::private_ranges).into_iter().flatten();
+        let known: BTreeSet<&Prefix> = old.prefixes.iter().collect();
+        let added = new.prefixes.iter().filter(|prefix| !known.contains(prefix)).copied();
+        let all = private.chain(added).flat_map(|never| self.entries.overlapping(&never, Moment::EPOCH));
+        let mut found: Vec<Prefix> = all.map(|entry| entry.prefix).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// A name on the never-list has these addresses now.
     pub(crate) fn take_names(&mut self, name: &str, addresses: &[IpAddr], step: &mut Step) {
         match self.protected.resolve(name, addresses) {
-            Some(own) => self.clear(&own, step),
+            Some(own) => {
+                step.events.push(Event::NameChanged { name: name.to_string(), addresses: own.clone() });
+                self.clear(&own, step);
+            }
             None => self.counters.unknown_names += 1,
         }
     }

@@ -1,29 +1,14 @@
 //! Reading: what the services show. Everything is sorted, and nothing here changes anything.
 
-use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use sekisho_model::{Allowed, Digest, Entry, HostId, Member, Moment, Policy, Prefix, Revision, Unit};
+use sekisho_model::{Allowed, Digest, Entry, HostId, Member, Moment, Policy, Prefix, Revision};
 
 use crate::{
-    Counters, HostRecord,
+    Counters, HostRecord, Limit,
     engine::Engine,
     lists::{allowed, blocked},
-    witness::since,
 };
-
-/// One host that saw a unit stuck, or whose kernel drops its packets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Witness {
-    /// Who.
-    pub host: HostId,
-    /// When last, by the log's time.
-    pub seen: Moment,
-    /// The most retransmits that it reported; 0 for a hit.
-    pub retransmits: u8,
-    /// Whether it is a hit: its kernel drops packets of the unit, which is listed.
-    pub is_hit: bool,
-}
 
 impl Engine {
     /// The log entry that last changed a list: the position of the members. 0 before the first.
@@ -96,16 +81,14 @@ impl Engine {
         self.host(host).map_or(0, |record| record.durable_sequence(session))
     }
 
-    /// Who witnesses `unit` within the window: those who saw it stuck, the most recent first, then
-    /// those who hit it.
-    pub fn witnesses(&self, unit: Unit) -> Vec<Witness> {
-        let seen = since(self.evidence.of(unit), self.horizon).iter().map(|one| (one, false));
-        let hits = since(self.hits.of(unit), self.horizon).iter().map(|one| (one, true));
-        let witness = |(one, is_hit): (&crate::witness::Sighting, bool)| {
-            let host = self.hosts.by_number(one.host)?.id.clone();
-            Some(Witness { host, seen: one.seen, retransmits: one.retransmits, is_hit })
-        };
-        seen.chain(hits).filter_map(witness).collect()
+    /// Prefixes wider than a unit that evidence has listed.
+    pub fn listed_prefixes(&self) -> usize {
+        self.standings.wide_len()
+    }
+
+    /// The limits that are reached, and how many listings each has held back.
+    pub fn held_back(&self) -> impl Iterator<Item = (Limit, u64)> + use<'_> {
+        self.held_back.iter().map(|(limit, held)| (*limit, *held))
     }
 
     /// Everything that subscribers know, sorted by key: the blocklist, then the allowlist.

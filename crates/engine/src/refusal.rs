@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::{fmt, time::Duration};
 
-use sekisho_model::{HostId, Prefix, limits::MAX_REASON_BYTES};
+use sekisho_model::{HostId, PolicyError, Prefix, Revision, limits::MAX_REASON_BYTES};
 
 /// Why an order is refused. Its text tells an operator what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +16,18 @@ pub enum Refusal {
     LongReason {
         /// Its length in bytes.
         bytes: usize,
+    },
+    /// The request's id was used for another order.
+    #[error("this request id was used for another order, carried out at revision {done}; use a new id")]
+    RequestReused {
+        /// Where the other order was carried out.
+        done: Revision,
+    },
+    /// A value of the policy is out of its range.
+    #[error("the policy cannot be applied: {error}")]
+    Policy {
+        /// Which, and what is allowed.
+        error: PolicyError,
     },
     /// The time is out of its range.
     #[error("{what} may last from {} to {}, not {}", Span(*.min), Span(*.max), Span(*.given))]

@@ -8,6 +8,9 @@ pub const MAX_NAME_BYTES: usize = 253;
 /// Longest reason that an operator may give, in bytes.
 pub const MAX_REASON_BYTES: usize = 512;
 
+/// Longest policy in a request, in bytes.
+pub const MAX_POLICY_BYTES: usize = 512 << 10;
+
 /// Largest gRPC message either side takes, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 /// Most observations, hits and counter-evidence, together, in one batch.
@@ -16,6 +19,8 @@ pub const MAX_BATCH_ROWS: usize = 10_000;
 pub const MAX_HOST_ADDRESSES: usize = 256;
 /// Most hosts that the engine knows; further ones are refused.
 pub const MAX_HOSTS: usize = 100_000;
+/// Names of zones that the engine tells apart; hosts of further ones count as without a zone.
+pub const MAX_ZONE_NAMES: usize = 10_000;
 /// Oldest observation that is still taken.
 pub const MAX_OBSERVATION_AGE: Duration = Duration::from_secs(10 * 60);
 
@@ -101,12 +106,16 @@ pub const MAX_SUBSCRIBERS: usize = 20_000;
 
 /// Log entries after which a checkpoint is written.
 pub const CHECKPOINT_EVERY: u64 = 50_000;
-/// Checkpoints that are kept.
+/// Checkpoints that are kept for a restart.
 pub const CHECKPOINTS_KEPT: usize = 2;
+/// Time between the older checkpoints that are kept, as far back as the log is, for replays.
+pub const CHECKPOINT_SPACING: Duration = Duration::from_secs(86_400);
 /// Longest time between two records of a host's totals in the log.
 pub const TOTALS_INTERVAL: Duration = Duration::from_secs(30);
 /// How long events are kept for operators.
 pub const EVENT_RETENTION: Duration = Duration::from_secs(30 * 86_400);
+/// Events that are kept at most; the oldest go first.
+pub const STORED_EVENTS: u64 = 10_000_000;
 /// How long the log is kept behind the oldest kept checkpoint.
 pub const LOG_RETENTION: Duration = Duration::from_secs(7 * 86_400);
 

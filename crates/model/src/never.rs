@@ -53,6 +53,11 @@ pub fn is_private(prefix: &Prefix) -> bool {
     overlaps(prefix, &PRIVATE_V4, &PRIVATE_V6)
 }
 
+/// The private ranges: RFC 1918, RFC 6598, RFC 4193.
+pub fn private_ranges() -> impl Iterator<Item = Prefix> {
+    PRIVATE_V4.into_iter().map(Prefix::from).chain(PRIVATE_V6.into_iter().map(Prefix::from))
+}
+
 fn overlaps(prefix: &Prefix, v4: &[Ipv4Net], v6: &[Ipv6Net]) -> bool {
     v4.iter().any(|net| Prefix::from(*net).overlaps(prefix))
         || v6.iter().any(|net| Prefix::from(*net).overlaps(prefix))

@@ -1,0 +1,288 @@
+//! Carpet bombing: many units of one prefix that are stuck at once, each perhaps only once. The narrowest
+//! prefix that shows it is listed, in place of what is listed inside it.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+
+use sekisho_model::{Moment, Prefix, Reason, Tier, Unit, limits::PREFIX_UNITS_BASE};
+
+use crate::{
+    blocks::block_length,
+    chance::prefix_bound,
+    engine::Engine,
+    outcome::{End, Event},
+    standing::is_unit,
+    step::Step,
+    units::units_within,
+    witness::{Sighting, Witnesses, since},
+};
+
+/// Units that may be looked at for each row of a log entry.
+const UNITS_PER_ROW: usize = 4;
+/// The most units that chance can ask for: all that the widest prefix has.
+const MOST_UNITS: u32 = 65_536;
+
+/// What is seen in a prefix.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Picture {
+    /// Units that are stuck, in order.
+    pub(crate) units: Vec<Unit>,
+    /// The hosts that saw them, each with the newest moment.
+    pub(crate) hosts: BTreeMap<u32, Moment>,
+    /// Units that would be left without the host that alone saw the most.
+    pub(crate) without_one: usize,
+    /// Units that were looked at.
+    looked: usize,
+}
+
+impl Engine {
+    /// Looks at the blocks in line, as far as the rows of this log entry pay for it.
+    pub(crate) fn look_at_blocks(&mut self, step: &mut Step) {
+        let mut budget = PREFIX_UNITS_BASE + UNITS_PER_ROW * step.rows;
+        let mut bars = None;
+        while budget > 0 {
+            let Some(block) = self.blocks.next() else { return };
+            let bars: &Vec<u32> = bars.get_or_insert_with(|| self.bars());
+            let looked = self.look_at(&block, bars, step);
+            budget = budget.saturating_sub(1 + looked);
+        }
+    }
+
+    /// Something new was seen of `unit`: its block is to be looked at, if there can be anything to see.
+    pub(crate) fn watch_block(&mut self, block: Prefix) {
+        let widest = block.widened(self.widest(&block));
+        if self.policy.prefix_tier.is_some() && self.blocks.at_least(&widest, self.policy.prefix_min_units) {
+            self.blocks.enqueue(block);
+        }
+    }
+
+    /// Units that must be left without the most talkative host, and that keep a prefix up.
+    pub(crate) fn half_of_the_units(&self) -> usize {
+        self.policy.prefix_min_units.div_ceil(2) as usize
+    }
+
+    /// The fewest units that make a prefix of an IPv4 length bombed, from a block's to the widest; for IPv6
+    /// the policy's number alone.
+    pub(crate) fn least_units(&self, prefix: &Prefix) -> u32 {
+        let asked = self.policy.prefix_min_units;
+        if !prefix.is_ipv4() {
+            return asked;
+        }
+        asked.max(prefix_bound(self.seen_rate.since(self.horizon), prefix.length(), MOST_UNITS))
+    }
+
+    /// What is seen in `prefix` at `now`, but for what a narrower prefix covers that evidence listed.
+    pub(crate) fn picture(&self, prefix: &Prefix, now: Moment) -> Picture {
+        let horizon = self.horizon_at(now);
+        let narrower: Vec<Prefix> = self
+            .standings
+            .wide_overlapping(prefix)
+            .filter(|one| one != prefix && prefix.covers(one))
+            .collect();
+        let mut picture = Picture::default();
+        let mut alone = BTreeMap::<u32, usize>::new();
+        for block in self.inhabited(prefix).filter(|block| !narrower.iter().any(|one| one.covers(block))) {
+            for unit in units_within(&block).into_iter().flatten() {
+                let Some((all, _)) = self.evidence.look(unit) else { continue };
+                picture.looked += 1;
+                let seen = since(all, horizon).iter();
+                let seen: Vec<&Sighting> =
+                    seen.filter(|one| !self.hosts.is_in_outage(one.host(), now)).collect();
+                for one in &seen {
+                    let newest = picture.hosts.entry(one.host()).or_insert(one.seen());
+                    *newest = one.seen().max(*newest);
+                }
+                match seen[..] {
+                    [] => continue,
+                    [only] => *alone.entry(only.host()).or_default() += 1,
+                    _ => {}
+                }
+                picture.units.push(unit);
+            }
+        }
+        picture.without_one = picture.units.len() - alone.values().copied().max().unwrap_or(0);
+        picture
+    }
+
+    /// Whether a prefix is bombed by hosts enough for `tier`.
+    pub(crate) fn is_bombed(&self, picture: &Picture, least: u32, tier: Tier) -> bool {
+        let hosts: Vec<u32> = picture.hosts.keys().copied().collect();
+        picture.units.len() >= least as usize
+            && picture.without_one >= self.half_of_the_units()
+            && self.is_quorum(&hosts, self.asked(tier))
+    }
+
+    /// The tier at which a bombed prefix is listed.
+    fn prefix_tier(&self, prefix: &Prefix, picture: &Picture, least: u32) -> Option<Tier> {
+        let strictest = self.policy.prefix_tier?;
+        let is_capped = self.counter.has_in(prefix, self.horizon);
+        let strictest = if is_capped { Tier::Suppress } else { strictest };
+        let tiers = [Tier::Drop, Tier::Suppress];
+        tiers.into_iter().filter(|tier| *tier <= strictest).find(|tier| self.is_bombed(picture, least, *tier))
+    }
+
+    /// The blocks of `prefix`, a block or wider, that have a tracked unit.
+    fn inhabited(&self, prefix: &Prefix) -> impl Iterator<Item = Prefix> + use<'_> {
+        let length = block_length(prefix.is_ipv4());
+        let step = 256;
+        let count = 1u64 << length.saturating_sub(prefix.length()).min(16);
+        let first = Unit::of(prefix.address());
+        let block = move |n: u64| match first {
+            Unit::V4(bits) => Unit::V4(bits.saturating_add(u32::try_from(n * step).unwrap_or(u32::MAX))),
+            Unit::V6(bits) => Unit::V6(bits.saturating_add(n * step)),
+        };
+        let blocks = (0..count).map(move |n| block(n).prefix().widened(length));
+        blocks.filter(|block| self.blocks.at_least(block, 1))
+    }
+
+    pub(crate) fn widest(&self, prefix: &Prefix) -> u8 {
+        if prefix.is_ipv4() { self.policy.widest_ipv4 } else { self.policy.widest_ipv6 }
+    }
+
+    /// The fewest units by how many bits wider than a block an IPv4 prefix is.
+    fn bars(&self) -> Vec<u32> {
+        let lengths = (self.policy.widest_ipv4..=block_length(true)).rev();
+        let units = self.seen_rate.since(self.horizon);
+        lengths.map(|length| prefix_bound(units, length, MOST_UNITS)).collect()
+    }
+
+    /// Looks at one block, and does what there is to do. Returns how many units were looked at.
+    fn look_at(&mut self, block: &Prefix, bars: &[u32], step: &mut Step) -> usize {
+        let listed = self.standings.wide_overlapping(block).find(|one| one.covers(block));
+        if let Some(listed) = listed {
+            return self.look_at_listed(&listed, step);
+        }
+        if self.policy.prefix_tier.is_none() {
+            return 0;
+        }
+        let mut looked = 0;
+        for length in (self.widest(block)..=block.length()).rev() {
+            let prefix = block.widened(length);
+            let chance = if block.is_ipv4() { bars.get(usize::from(block.length() - length)) } else { None };
+            let least = self.policy.prefix_min_units.max(chance.copied().unwrap_or(0));
+            if !self.blocks.at_least(&prefix, least) {
+                continue;
+            }
+            let picture = self.picture(&prefix, self.now);
+            looked += picture.looked;
+            if let Some(tier) = self.prefix_tier(&prefix, &picture, least) {
+                match self.cause(&prefix, self.now) {
+                    None => self.list_prefix(prefix, tier, &picture, least, step),
+                    Some(cause) => self.withhold(prefix, cause, step),
+                }
+                break;
+            }
+        }
+        looked
+    }
+
+    fn list_prefix(&mut self, prefix: Prefix, tier: Tier, picture: &Picture, least: u32, step: &mut Step) {
+        self.take_place(&prefix, step);
+        let reason = self.prefix_reason(picture, least, tier);
+        self.withheld = self.withheld.filter(|withheld| *withheld != prefix);
+        self.list(prefix, tier, reason, self.witnesses_of(picture), step);
+        self.merge_halves(prefix, step);
+    }
+
+    fn prefix_reason(&self, picture: &Picture, least: u32, tier: Tier) -> Reason {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Reason::Prefix {
+            hosts: number(picture.hosts.len()),
+            quorum: number(self.asked(tier)),
+            units: number(picture.units.len()),
+            least,
+        }
+    }
+
+    fn witnesses_of(&self, picture: &Picture) -> Witnesses {
+        let (mut witnesses, keep) = (Witnesses::default(), self.keep().in_zones(self.hosts.zone_of()));
+        for (host, seen) in &picture.hosts {
+            witnesses.note(Sighting::new(*host, *seen, 0, 0, true), keep);
+        }
+        witnesses
+    }
+
+    /// Takes what is listed inside `prefix` off the list.
+    fn take_place(&mut self, prefix: &Prefix, step: &mut Step) {
+        let inside: Vec<Prefix> = self
+            .entries
+            .overlapping(prefix, Moment::from_millis(i64::MIN))
+            .map(|entry| entry.prefix)
+            .collect();
+        for one in inside {
+            self.drop_entry(&one, End::Covered, step);
+        }
+    }
+
+    /// While both halves of a wider prefix are listed alike, it takes their place.
+    fn merge_halves(&mut self, mut half: Prefix, step: &mut Step) {
+        while half.length() > self.widest(&half) {
+            let whole = half.widened(half.length() - 1);
+            let halves: Vec<_> = self.entries.overlapping(&whole, self.now).cloned().collect();
+            let [one, other] = &halves[..] else { return };
+            let alike = |entry: &sekisho_model::Entry| {
+                entry.prefix.length() == half.length() && entry.reason.is_evidence() && entry.tier == one.tier
+            };
+            if !(alike(one) && alike(other)) || self.forbidden(&whole, self.now).is_some() {
+                return;
+            }
+            self.take_place(&whole, step);
+            let (picture, least) = (self.picture(&whole, self.now), self.least_units(&whole));
+            let entry = sekisho_model::Entry {
+                prefix: whole,
+                reason: self.prefix_reason(&picture, least, one.tier),
+                expires: one.expires.max(other.expires),
+                created: self.now,
+                renewals: 0,
+                repeats: one.repeats.max(other.repeats),
+                revision: self.index,
+                tier: one.tier,
+            };
+            let witnesses = self.witnesses_of(&picture);
+            step.events.push(Event::Listed { entry: entry.clone(), hosts: self.names_of(&witnesses) });
+            self.put_entry(entry, step);
+            self.stand(whole, witnesses);
+            half = whole;
+        }
+    }
+
+    /// Looks at a prefix that is listed: whether it is to be moved up, withdrawn or renewed.
+    fn look_at_listed(&mut self, prefix: &Prefix, step: &mut Step) -> usize {
+        let Some(entry) = self.entries.get(prefix).cloned() else { return 0 };
+        let is_old = self.now.since(entry.created) >= self.policy.window;
+        let may_rise = self.policy.prefix_tier.is_some_and(|tier| tier > entry.tier);
+        if !(is_old || may_rise || self.is_half_over(&entry, self.now)) || is_unit(prefix) {
+            return 0;
+        }
+        let picture = self.picture(prefix, self.now);
+        let raised = self.prefix_tier(prefix, &picture, self.least_units(prefix));
+        if let Some(tier) = raised.filter(|tier| *tier > entry.tier) {
+            self.raise(prefix, tier, step);
+            return picture.looked;
+        }
+        let is_narrow = entry.tier == Tier::Suppress && picture.units.len() < self.half_of_the_units();
+        if is_narrow && is_old {
+            self.withdraw(prefix, &picture.units, step);
+        } else if !is_narrow && self.is_half_over(&entry, self.now) {
+            let standing = self.standings.get(prefix).map_or(&[][..], |one| one.witnesses.as_slice());
+            let units = u32::try_from(picture.units.len()).ok();
+            if let Some(tier) = self.upheld(entry.tier, standing, self.now) {
+                self.renew(prefix, tier, units, step);
+            }
+        }
+        picture.looked
+    }
+
+    /// The attack narrowed: lists those of `units` that have a quorum of their own instead, if there are any.
+    fn withdraw(&mut self, prefix: &Prefix, units: &[Unit], step: &mut Step) {
+        let seen = |unit: Unit| since(self.evidence.of(unit), self.horizon);
+        let is_wanted = |unit: &&Unit| self.wanted(**unit, seen(**unit), self.now).is_some();
+        let wanted: Vec<Unit> = units.iter().filter(is_wanted).copied().collect();
+        if wanted.is_empty() {
+            return;
+        }
+        self.drop_entry(prefix, End::Narrowed, step);
+        for unit in wanted {
+            self.act(unit, step);
+        }
+    }
+}

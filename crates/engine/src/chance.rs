@@ -1,0 +1,127 @@
+//! What chance alone would bring: sources that are spoofed at random meet on several hosts, and in one
+//! prefix, by accident. From their rate comes how many it takes to rule that out.
+
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use sekisho_model::Moment;
+
+/// IPv4 addresses that can be listed: 221 of the 256 /8 networks (`sekisho_model::never`, RFC 6890).
+const ADDRESSES: f64 = 221.0 * 16_777_216.0;
+/// Accidents a window that are put up with.
+const TOLERATED: f64 = 0.01;
+/// The width of a bucket.
+const BUCKET_MS: i64 = 5_000;
+/// The longest window that a policy may ask for.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
+/// The smallest number of `places` things that no `bins` bins would hold by accident, when `units` were
+/// thrown into them: the smallest k with bins·(units/bins)^k / k! below 0.01. That is the expected number
+/// of groups of k that share a bin, so at least the expected number of bins with k or more.
+///
+/// Only the four basic operations are used, which IEEE 754 defines to the last bit.
+fn smallest(units: u64, bins: f64, most: u32) -> u32 {
+    let mean = units as f64 / bins;
+    let mut expected = bins;
+    for k in 1..=most {
+        expected = expected * mean / f64::from(k);
+        if expected < TOLERATED {
+            return k;
+        }
+    }
+    most
+}
+
+/// The fewest hosts that do not see one address by accident, when `units` were first seen within a window:
+/// 1 to `most`.
+pub(crate) fn host_bound(units: u64, most: u32) -> u32 {
+    smallest(units, ADDRESSES, most)
+}
+
+/// The fewest units that are not in one IPv4 prefix of `length` (up to 24) by accident, likewise.
+pub(crate) fn prefix_bound(units: u64, length: u8, most: u32) -> u32 {
+    let size = 1u32.checked_shl(32 - u32::from(length.clamp(1, 32))).unwrap_or(u32::MAX);
+    smallest(units, ADDRESSES / f64::from(size), most)
+}
+
+/// How many there were lately, in buckets of 5 s.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rate {
+    buckets: VecDeque<(i64, u64)>,
+}
+
+impl Rate {
+    /// One more at `now`, which never goes back.
+    pub(crate) fn note(&mut self, now: Moment) {
+        let bucket = bucket(now);
+        match self.buckets.back_mut() {
+            Some((last, count)) if *last == bucket => *count += 1,
+            _ => {
+                self.buckets.push_back((bucket, 1));
+                let oldest = self::bucket(now - LONGEST);
+                while self.buckets.front().is_some_and(|(first, _)| *first < oldest) {
+                    self.buckets.pop_front();
+                }
+            }
+        }
+    }
+
+    /// How many there were since the bucket of `horizon`.
+    pub(crate) fn since(&self, horizon: Moment) -> u64 {
+        let oldest = bucket(horizon);
+        self.buckets.iter().rev().take_while(|(at, _)| *at >= oldest).map(|(_, count)| count).sum()
+    }
+
+    /// The buckets, the oldest first.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (i64, u64)> {
+        self.buckets.iter().copied()
+    }
+
+    /// A rate of these buckets, the oldest first.
+    pub(crate) fn restored(buckets: impl IntoIterator<Item = (i64, u64)>) -> Self {
+        Self { buckets: buckets.into_iter().collect() }
+    }
+}
+
+fn bucket(at: Moment) -> i64 {
+    at.as_millis().div_euclid(BUCKET_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quorum_rises_with_the_rate() {
+        // 200,000 a second for 5 minutes: five hosts would list about 0.03 addresses by accident.
+        assert_eq!(host_bound(200_000 * 300, 64), 6);
+        assert_eq!(
+            [0, 1, 8_000, 9_000, 900_000, 1_000_000].map(|units| host_bound(units, 64)),
+            [1, 2, 2, 3, 3, 4]
+        );
+        assert_eq!(host_bound(u64::MAX, 64), 64);
+    }
+
+    #[test]
+    fn wider_prefixes_need_more_units() {
+        assert_eq!(prefix_bound(0, 24, 4_096), 1);
+        let bounds = [24, 22, 20, 16].map(|length| prefix_bound(10_000_000, length, 65_536));
+        assert!(bounds.is_sorted() && bounds[0] > 5, "{bounds:?}");
+    }
+
+    #[test]
+    fn what_is_over_is_not_counted() {
+        let at = |seconds: i64| Moment::from_millis(seconds * 1_000);
+        let mut rate = Rate::default();
+        for second in 0..100 {
+            rate.note(at(second));
+        }
+        assert_eq!(
+            (rate.since(at(0)), rate.since(at(50)), rate.since(at(52)), rate.since(at(100))),
+            (100, 50, 50, 0)
+        );
+        rate.note(at(10_000));
+        assert_eq!((rate.since(at(0)), rate.buckets().count()), (1, 1));
+        assert_eq!(Rate::restored(rate.buckets()).since(at(9_000)), 1);
+    }
+}

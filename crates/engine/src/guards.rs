@@ -1,0 +1,163 @@
+//! What keeps a wrong block from happening: flooded hosts, hosts with a broken path, the blast radius. Each
+//! says what it holds back.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use sekisho_model::{Batch, Moment, Prefix};
+
+use crate::{
+    engine::Engine,
+    hosts::Grown,
+    outcome::{Cause, End, Event, Flood, Limit, Retier},
+    step::Step,
+};
+
+/// How long a host stays flooded after what told it.
+const FLOODED_FOR: Duration = Duration::from_secs(60);
+/// The time that `limits.new_per_minute` is about.
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+
+impl Engine {
+    /// What a batch of the host with this number tells of the host itself: flooded, in outage, or well again.
+    pub(crate) fn judge_host(&mut self, number: u32, batch: &Batch, grown: Grown, step: &mut Step) {
+        self.judge_flood(number, batch, grown, step);
+        self.judge_path(number, batch, grown, step);
+    }
+
+    fn judge_flood(&mut self, number: u32, batch: &Batch, grown: Grown, step: &mut Step) {
+        let (now, most) = (self.now, u64::from(self.policy.host_units_per_minute));
+        let Some(host) = self.hosts.by_number_mut(number) else { return };
+        let rows = batch.observations.iter().filter(|row| row.sockets > 0).count() as u64;
+        let units = host.count_units(grown.stuck_units.max(rows), now);
+        let why = match (units > most, grown.cookies > 0) {
+            (true, _) => Some(Flood::Units),
+            (_, true) => Some(Flood::Cookies),
+            _ => None,
+        };
+        let was_flooded = host.is_flooded(now);
+        match why {
+            Some(why) => {
+                host.flooded_until = now + FLOODED_FOR;
+                if !was_flooded {
+                    step.events.push(Event::HostFlooded { host: host.id.clone(), why, units });
+                }
+            }
+            None if !was_flooded && host.flooded_until > Moment::EPOCH => {
+                host.flooded_until = Moment::EPOCH;
+                step.events.push(Event::HostCalm { host: host.id.clone() });
+            }
+            None => {}
+        }
+    }
+
+    fn judge_path(&mut self, number: u32, batch: &Batch, grown: Grown, step: &mut Step) {
+        let (now, window) = (self.now, self.policy.window);
+        let Some(host) = self.hosts.by_number_mut(number) else { return };
+        let collapse = host.meter.take(batch, grown.completed, now);
+        let (was_out, id) = (host.is_in_outage(now), host.id.clone());
+        let Some(collapse) = collapse else {
+            if !was_out && host.outage_until > Moment::EPOCH {
+                host.outage_until = Moment::EPOCH;
+                step.events.push(Event::OutageEnded { host: id });
+            }
+            return;
+        };
+        self.hosts.set_outage(number, now + window);
+        if !was_out {
+            let (completed, expected) = (collapse.completed, collapse.expected);
+            step.events.push(Event::OutageBegan { host: id, completed, expected });
+            self.look_at_recent(step);
+        }
+    }
+
+    /// Some host's evidence does not count any more: what was listed a moment ago has to do without it.
+    fn look_at_recent(&mut self, step: &mut Step) {
+        let recent: Vec<Prefix> = self.recent.iter().map(|(_, prefix)| *prefix).collect();
+        for prefix in recent {
+            let Some(entry) = self.entries.get(&prefix) else { continue };
+            let Some(standing) = self.standings.get(&prefix) else { continue };
+            let upheld = self.upheld(entry.tier, standing.witnesses.as_slice(), self.now);
+            let (tier, expires) = (entry.tier, entry.expires);
+            match upheld {
+                None => self.drop_entry(&prefix, End::Outage, step),
+                Some(less) if less < tier => self.retier(&prefix, less, expires, Retier::Faded, step),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// The limit that keeps one more entry of evidence off the list at `now`; one that takes the place of
+    /// others needs no room.
+    pub(crate) fn limit(&self, replaces: bool, now: Moment) -> Option<Limit> {
+        if !replaces && !self.has_room(now) {
+            Some(Limit::Entries)
+        } else {
+            (self.listed_lately(now) >= self.policy.new_per_minute as usize).then_some(Limit::NewPerMinute)
+        }
+    }
+
+    /// Whether there is room for one more entry at `now`.
+    pub(crate) fn has_room(&self, now: Moment) -> bool {
+        let max = self.policy.max_entries as usize;
+        self.entries.len() < max || self.entries.live(now) < max
+    }
+
+    /// Entries that evidence listed within the minute before `now`.
+    fn listed_lately(&self, now: Moment) -> usize {
+        self.recent.len() - self.recent.partition_point(|(at, _)| *at + MINUTE <= now)
+    }
+
+    /// Something with a quorum is not listed, for this cause.
+    pub(crate) fn withhold(&mut self, prefix: Prefix, cause: Cause, step: &mut Step) {
+        let counters = &mut self.counters;
+        match cause {
+            Cause::Never => counters.withheld_never += 1,
+            Cause::Allowed => counters.withheld_allowed += 1,
+            Cause::Held => counters.withheld_held += 1,
+            Cause::Covered => counters.withheld_covered += 1,
+            Cause::Limit(limit) => {
+                counters.withheld_limit += 1;
+                return self.hold_back(prefix, limit, step);
+            }
+        }
+        // Single units are held back for good cause all the time; a whole prefix is worth a word.
+        if !crate::standing::is_unit(&prefix) && self.withheld.replace(prefix) != Some(prefix) {
+            step.events.push(Event::Withheld { prefix, cause });
+        }
+    }
+
+    fn hold_back(&mut self, prefix: Prefix, limit: Limit, step: &mut Step) {
+        let held = self.held_back.entry(limit).or_insert(0);
+        *held += 1;
+        if *held == 1 {
+            let max = match limit {
+                Limit::Entries => self.policy.max_entries,
+                Limit::NewPerMinute => self.policy.new_per_minute,
+            };
+            step.events.push(Event::LimitReached { limit, max, prefix });
+        }
+    }
+
+    /// Says so when there is room again.
+    pub(crate) fn clear_limits(&mut self, step: &mut Step) {
+        let now = self.now;
+        for limit in [Limit::Entries, Limit::NewPerMinute] {
+            let is_clear = match limit {
+                Limit::Entries => self.has_room(now),
+                Limit::NewPerMinute => self.listed_lately(now) < self.policy.new_per_minute as usize,
+            };
+            if is_clear && let Some(held) = self.held_back.remove(&limit) {
+                step.events.push(Event::LimitCleared { limit, held });
+            }
+        }
+        self.units_full &= self.evidence.is_full();
+    }
+
+    /// Forgets listings that are over a minute old.
+    pub(crate) fn forget_recent(&mut self) {
+        while self.recent.front().is_some_and(|(at, _)| *at + MINUTE <= self.now) {
+            self.recent.pop_front();
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! How many handshakes a host completes: a path that is broken, ours or an internet provider's, looks like an
+//! attack on many networks at once, but then the host completes next to none of what it usually does.
+
+use sekisho_model::{Batch, Moment, Prefix};
+
+use crate::hosts::Meter;
+
+/// The shortest time that is judged.
+const LEAST_MILLIS: u64 = 2_000;
+/// Handshakes that must be expected before none of them can be no accident.
+const LEAST_EXPECTED: u64 = 8;
+/// A host that completes one part in this many of what it usually does has a broken path.
+const COLLAPSED: u64 = 4;
+/// Networks that must get stuck meanwhile.
+const LEAST_NETWORKS: usize = 8;
+/// After so long without a judgement something is learnt all the same.
+const PATIENCE_MILLIS: u64 = 60_000;
+/// The time constant of what is usual.
+const MEMORY_MILLIS: u64 = 600_000;
+
+/// A collapse of what a host completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Collapse {
+    /// Handshakes that it completed.
+    pub(crate) completed: u64,
+    /// Handshakes that it would have completed usually.
+    pub(crate) expected: u64,
+}
+
+impl Meter {
+    /// Takes the totals of a batch in, which is `completed` more handshakes than the batch before of the same
+    /// session said; none for the first. Says whether they collapsed.
+    pub(crate) fn take(&mut self, batch: &Batch, completed: Option<u64>, now: Moment) -> Option<Collapse> {
+        let taken = self.taken.replace(now);
+        let (Some(completed), Some(taken)) = (completed, taken) else {
+            *self = Self { taken: Some(now), usual: self.usual, ..Self::default() };
+            return None;
+        };
+        self.millis = self.millis.saturating_add(whole_millis(now, taken));
+        self.completed = self.completed.saturating_add(completed);
+        self.note_networks(batch);
+        let expected = self.expected();
+        let may_judge = self.millis >= LEAST_MILLIS && expected >= LEAST_EXPECTED;
+        if !may_judge && self.millis < PATIENCE_MILLIS {
+            return None;
+        }
+        let collapse = Collapse { completed: self.completed, expected };
+        let collapsed = may_judge
+            && self.completed.saturating_mul(COLLAPSED) < expected
+            && self.networks.len() >= LEAST_NETWORKS;
+        if !collapsed {
+            self.learn();
+        }
+        (self.millis, self.completed) = (0, 0);
+        self.networks.clear();
+        collapsed.then_some(collapse)
+    }
+
+    fn note_networks(&mut self, batch: &Batch) {
+        for row in batch.observations.iter().filter(|row| row.sockets > 0) {
+            if self.networks.len() >= LEAST_NETWORKS {
+                return;
+            }
+            let prefix = row.unit.prefix();
+            let network: Prefix = prefix.widened(if prefix.is_ipv4() { 16 } else { 48 });
+            if let Err(at) = self.networks.binary_search(&network) {
+                self.networks.insert(at, network);
+            }
+        }
+    }
+
+    /// Handshakes that would usually have been completed in the time that is not judged yet.
+    fn expected(&self) -> u64 {
+        self.usual.unwrap_or(0).saturating_mul(self.millis) / 1_000_000
+    }
+
+    fn learn(&mut self) {
+        if self.millis == 0 {
+            return;
+        }
+        let rate = self.completed.saturating_mul(1_000_000) / self.millis;
+        let weight = self.millis.min(MEMORY_MILLIS);
+        self.usual = Some(match self.usual {
+            None => rate,
+            Some(usual) => {
+                let old = u128::from(usual) * u128::from(MEMORY_MILLIS - weight);
+                let new = u128::from(rate) * u128::from(weight);
+                u64::try_from((old + new) / u128::from(MEMORY_MILLIS)).unwrap_or(u64::MAX)
+            }
+        });
+    }
+}
+
+fn whole_millis(now: Moment, before: Moment) -> u64 {
+    u64::try_from(now.since(before).as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+    use core::time::Duration;
+
+    use sekisho_model::{Observation, Totals, Unit};
+
+    use super::*;
+
+    fn batch(networks: u32) -> Batch {
+        let row = |n: u32| Observation { unit: Unit::V4((n + 1) << 16), sockets: 1, retransmits: 1 };
+        Batch {
+            host: "a".parse().unwrap(),
+            session: 1,
+            sequence: 1,
+            age: Duration::ZERO,
+            observations: (0..networks).map(row).collect(),
+            hits: Vec::new(),
+            completed: Vec::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// A meter that has seen ten minutes of 10 handshakes a second, and how it goes on from there.
+    fn usual() -> (Meter, impl FnMut(&mut Meter, u64, u64, u32) -> Option<Collapse>) {
+        let (mut meter, mut now) = (Meter::default(), Moment::from_millis(1_000_000));
+        meter.take(&batch(0), None, now);
+        let mut go_on = move |meter: &mut Meter, millis: u64, completed: u64, networks: u32| {
+            now = now + Duration::from_millis(millis);
+            meter.take(&batch(networks), Some(completed), now)
+        };
+        for _ in 0..20 {
+            assert_eq!(go_on(&mut meter, 30_000, 300, 3), None);
+        }
+        (meter, go_on)
+    }
+
+    #[test]
+    fn a_collapse_with_many_networks_stuck_is_a_broken_path() {
+        let (mut meter, mut go_on) = usual();
+        assert_eq!(go_on(&mut meter, 1_000, 0, 20), None, "too early to tell");
+        assert_eq!(go_on(&mut meter, 1_000, 1, 20), Some(Collapse { completed: 1, expected: 20 }));
+        assert_eq!(
+            go_on(&mut meter, 2_000, 0, 20),
+            Some(Collapse { completed: 0, expected: 20 }),
+            "not learnt"
+        );
+        assert_eq!(go_on(&mut meter, 2_000, 20, 20), None);
+    }
+
+    #[test]
+    fn few_networks_or_enough_handshakes_are_none() {
+        let (mut meter, mut go_on) = usual();
+        assert_eq!(go_on(&mut meter, 2_000, 0, 7), None);
+        assert_eq!(go_on(&mut meter, 2_000, 5, 200), None);
+        assert!(meter.usual.is_some_and(|usual| (9_800..10_000).contains(&usual)), "{:?}", meter.usual);
+    }
+
+    #[test]
+    fn a_host_that_completes_nothing_is_not_judged() {
+        let (mut meter, mut now) = (Meter::default(), Moment::EPOCH);
+        for _ in 0..100 {
+            now = now + Duration::from_secs(10);
+            assert_eq!(meter.take(&batch(20), Some(0), now), None);
+        }
+        assert_eq!(meter.usual, Some(0));
+    }
+
+    #[test]
+    fn a_new_session_begins_anew_with_what_is_usual() {
+        let (mut meter, mut go_on) = usual();
+        let usual = meter.usual;
+        go_on(&mut meter, 1_500, 0, 20);
+        assert_eq!(meter.take(&batch(20), None, Moment::from_millis(9_000_000)), None);
+        assert_eq!((meter.usual, meter.millis, meter.networks.len()), (usual, 0, 0));
+    }
+}

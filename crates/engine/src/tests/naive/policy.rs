@@ -1,0 +1,60 @@
+//! The policy, and the addresses of its names.
+
+use alloc::{string::String, vec::Vec};
+use core::net::IpAddr;
+
+use sekisho_model::{OperatorId, Policy, Prefix, limits::MAX_NAME_ADDRESSES};
+
+use super::Naive;
+use crate::{End, Event};
+
+impl Naive {
+    pub(super) fn take_policy(&mut self, policy: &Policy) {
+        match policy.check() {
+            Ok(()) => self.put_policy(policy, None),
+            Err(error) => self.events.push(Event::PolicyRefused { error }),
+        }
+    }
+
+    pub(super) fn put_policy(&mut self, policy: &Policy, operator: Option<OperatorId>) {
+        self.events.push(Event::PolicyChanged { operator });
+        let before = core::mem::take(&mut self.names);
+        let mut names: Vec<&String> = policy.never.names.iter().collect();
+        names.sort();
+        names.dedup();
+        for name in names {
+            let addresses = before.iter().find(|one| one.0 == *name).map(|one| one.1.clone());
+            self.names.push((name.clone(), addresses.unwrap_or_default()));
+        }
+        self.policy = policy.clone();
+        self.move_horizon();
+        self.clear_never();
+        for prefix in self.standings.iter().map(|one| one.prefix).collect::<Vec<_>>() {
+            self.arm(&prefix);
+        }
+    }
+
+    pub(super) fn take_name(&mut self, name: &str, addresses: &[IpAddr]) {
+        let mut addresses: Vec<IpAddr> = addresses.iter().map(IpAddr::to_canonical).collect();
+        addresses.sort();
+        addresses.dedup();
+        addresses.truncate(MAX_NAME_ADDRESSES);
+        let Some(own) = self.names.iter_mut().find(|own| own.0 == *name) else { return };
+        if own.1 == addresses {
+            return;
+        }
+        own.1.clone_from(&addresses);
+        self.events.push(Event::NameChanged { name: String::from(name), addresses });
+        self.clear_never();
+    }
+
+    /// What is listed and never listed now comes off.
+    pub(super) fn clear_never(&mut self) {
+        let mut never: Vec<Prefix> = self.entries.iter().map(|one| one.prefix).collect();
+        never.retain(|prefix| self.is_never(prefix));
+        never.sort();
+        for prefix in never {
+            self.remove(&prefix, End::Never);
+        }
+    }
+}
