@@ -4,20 +4,25 @@ use std::{fs, net::IpAddr, time::Duration};
 
 use sekisho_kernel::{KernelError, gateways, own_addresses};
 use sekisho_model::{Prefix, limits::MAX_HOST_ADDRESSES, never::is_unlistable};
-use tokio::{net::lookup_host, task::spawn_blocking, time::timeout};
+use tokio::{
+    net::lookup_host,
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
 use tonic::transport::Uri;
 
 /// Where resolvers are named. The second one has those behind systemd's own.
 const RESOLVERS: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
-/// Longest that one aggregator's name may take to resolve.
+/// Longest that the aggregators' names may take to resolve.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The host's own addresses, then its default gateways, its resolvers, and its aggregators; each once, and at
 /// most [`MAX_HOST_ADDRESSES`].
 pub async fn never_listed(aggregators: &[Uri]) -> Vec<IpAddr> {
     let mut wanted = spawn_blocking(of_this_host).await.unwrap_or_default();
+    let deadline = Instant::now() + PATIENCE;
     for url in aggregators {
-        wanted.extend(resolve(url).await);
+        wanted.extend(resolve(url, deadline).await);
     }
     let all = bounded(wanted);
     tracing::debug!(addresses = all.len(), "asking the aggregator never to list what this host needs");
@@ -51,9 +56,9 @@ fn resolvers(text: &str) -> Vec<IpAddr> {
     text.lines().filter_map(address).collect()
 }
 
-async fn resolve(url: &Uri) -> Vec<IpAddr> {
+async fn resolve(url: &Uri, deadline: Instant) -> Vec<IpAddr> {
     let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    match timeout(PATIENCE, lookup_host((host, url.port_u16().unwrap_or(0)))).await {
+    match timeout_at(deadline, lookup_host((host, url.port_u16().unwrap_or(0)))).await {
         Ok(Ok(found)) => found.map(|each| each.ip()).collect(),
         _ => {
             tracing::warn!(%url, "an aggregator's name does not resolve; its address is not protected from being listed");

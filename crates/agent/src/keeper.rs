@@ -261,7 +261,19 @@ impl Keeper {
         self.commit(&missing)?;
         self.generation = self.nft.generation()?;
         let position = self.follower.applied().map(|(at, _)| at.to_string());
-        tracing::info!(table = ?found, position, members = self.mirror.len(), added = missing.len(), "the kernel's table is taken over");
+        let table = match found {
+            Found::Absent => "made",
+            Found::Ours => "found",
+            Found::Older(_) => "upgraded",
+            Found::Foreign { .. } => "foreign",
+        };
+        tracing::info!(
+            table,
+            position,
+            members = self.mirror.len(),
+            added = missing.len(),
+            "the kernel's table is taken over"
+        );
         Ok(())
     }
 
