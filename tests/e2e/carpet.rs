@@ -11,11 +11,11 @@ use sekisho_lab::{
 use sekisho_model::Tier;
 use sekisho_wire::pb::v1 as pb;
 
-use crate::support::{BLOCKED_WITHIN, SOON, hosts, ip, with_fleet};
+use crate::support::{BLOCKED_WITHIN, SOON, by_default, ip, with_fleet};
 
 #[test]
 fn a_bombed_network_is_suppressed_as_a_whole_while_an_honest_client_in_it_connects() {
-    with_fleet(&hosts(3), |fleet| {
+    with_fleet(&by_default(3), |fleet| {
         let honest = ip("203.0.113.99");
         counter::set_awake(&fleet.world.internet, honest, true)?;
         let carpet = Carpet::over("203.0.113.0/24", &[honest])?;
