@@ -192,7 +192,8 @@ impl Host {
         batch.hits = (0..dice.below(3)).map(|_| hit(dice)).collect();
         if dice.once_in(5) {
             let connections = 1 + dice.below(3) as u32;
-            batch.completed = (0..1 + dice.below(2)).map(|_| Completed { unit: unit(dice), connections }).collect();
+            batch.completed =
+                (0..1 + dice.below(2)).map(|_| Completed { unit: unit(dice), connections }).collect();
         }
         batch
     }
@@ -219,7 +220,8 @@ impl Host {
             (self.session, self.sequence, self.totals) = (self.session + 1, 0, Totals::default());
         }
         let scattered = if is_broken { SCATTERED - dice.below(3) as u32 } else { 0 };
-        let part = if is_broken { dice.pick(&[0, 0, 10, 50]) } else { dice.pick(&[100, 100, 100, 150, 50, 0]) };
+        let part =
+            if is_broken { dice.pick(&[0, 0, 10, 50]) } else { dice.pick(&[100, 100, 100, 150, 50, 0]) };
         self.totals.completed += self.usual * millis * part / 100_000;
         self.totals.stuck_units += if dice.once_in(4) { dice.below(4) } else { 0 };
         self.totals.cookies_sent += u64::from(dice.once_in(24));

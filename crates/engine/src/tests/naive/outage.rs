@@ -82,7 +82,9 @@ impl Naive {
     /// What was listed within the last minute and has no quorum any more comes off, or moves down.
     fn take_back(&mut self) {
         for (_, prefix) in self.recent.clone() {
-            let Some(entry) = self.entry(&prefix).filter(|entry| entry.reason.is_evidence()) else { continue };
+            let Some(entry) = self.entry(&prefix).filter(|entry| entry.reason.is_evidence()) else {
+                continue;
+            };
             let (tier, expires) = (entry.tier, entry.expires);
             let hosts = self.standing_hosts(&prefix);
             match self.strictest(&hosts, |tier| self.asked(tier)) {
