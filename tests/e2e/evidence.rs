@@ -39,6 +39,7 @@ fn the_allowlist_wins_over_any_quorum() {
             reason: "a partner's resolvers".to_owned(),
             ttl: None,
             dry_run: false,
+            request_id: String::new(),
         };
         fleet.call(async |channel| Ok(OperatorServiceClient::new(channel).allow(request).await?))?;
         let attack = Attack { victims: vec![allowed, listed], ..Attack::on(allowed, 3) };

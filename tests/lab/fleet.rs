@@ -45,9 +45,13 @@ impl Default for Setup {
     }
 }
 
-/// A policy with a quorum of three hosts.
+/// A policy by which three hosts drop a single address and nothing else is listed, for tests that are not about
+/// the decision.
 pub fn policy(window: &str, ttl: &str) -> String {
-    format!("window: {window}\nquorum: {{ drop: 3 }}\nttl: {{ base: {ttl} }}\n")
+    format!(
+        "window: {window}\nquorum: {{ suppress: 3, drop: 3 }}\nprefix: {{ tier: none }}\nttl: {{ base: {ttl} }}\n\
+         limits: {{ new_per_minute: 1000000, host_units_per_minute: 10000000 }}\n"
+    )
 }
 
 /// The running fleet. Dropping it ends every process, and then the world.

@@ -108,6 +108,7 @@ pub fn batch(sequence: u64, victims: &[IpAddr]) -> Result<ObservationBatch> {
         age: Duration::ZERO,
         observations: victims.iter().map(row).collect(),
         hits: Vec::new(),
+        completed: Vec::new(),
         totals: Totals::default(),
     };
     Ok(encode(&batch))

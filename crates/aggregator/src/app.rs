@@ -13,20 +13,16 @@ use sekisho_model::{
     HostId, Input, Policy,
     limits::{MAX_SUBSCRIBERS, SNAPSHOT_SENDERS},
 };
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, mpsc},
-};
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     grpc::{Context, server},
     ledger::Ledger,
-    metrics, names, policy,
+    metrics, names,
     roster::Roster,
     sequencer::{self, Message},
     settings::Settings,
-    shared::Shared,
 };
 
 /// How long connections have to end when the process stops.
@@ -39,7 +35,8 @@ const GRACE: Duration = Duration::from_secs(3);
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let tls = settings.tls.server()?;
     let data_dir = settings.data_dir.ok_or_else(|| usage("no data directory: give --data-dir DIR"))?;
-    let policy = settings.policy.as_deref().map(policy::load).transpose()?;
+    let policy = settings.policy.as_deref().map(sekisho_policy::load).transpose();
+    let policy = policy.map_err(|error| usage(format!("--policy {error}")))?;
     let stop = shutdown::on_signal().context("signals cannot be handled")?;
     if settings.tls.insecure {
         tracing::warn!(
@@ -56,13 +53,14 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let (shared, roster) = (ledger.shared(), Arc::new(Roster::default()));
     metrics::register(&telemetry.meter(), &shared, &roster);
     let (sequencer, thread) = sequencer::start(ledger, readiness.clone())?;
-    follow_names(&shared, &sequencer, &stop)?;
+    names::follow(&shared, &sequencer, &stop)?;
     let context = Context {
         shared,
         roster,
         sequencer: sequencer.clone(),
         subscribers: Arc::new(Semaphore::new(MAX_SUBSCRIBERS)),
         snapshots: Arc::new(Semaphore::new(SNAPSHOT_SENDERS)),
+        replays: Arc::new(Semaphore::new(1)),
         stop: stop.clone(),
     };
     readiness.met("start");
@@ -98,14 +96,14 @@ async fn serve(
     }
 }
 
-/// Opens the log; tells it the policy if it is another one, and that no host is connected yet.
+/// Opens the log; tells it the policy that was given if it is another one, and that no host is connected yet.
+/// Without one, what is in force stays, an operator's order as well.
 fn open(dir: &std::path::Path, new_epoch: bool, policy: Option<Policy>) -> anyhow::Result<Ledger> {
     let seed = RandomState::new().hash_one(0);
     let mut ledger = Ledger::open(dir, new_epoch, seed)?;
     let shared = ledger.shared();
     let mut inputs = Vec::new();
-    let policy = policy.unwrap_or_default();
-    if *shared.engine().policy() != policy {
+    if let Some(policy) = policy.filter(|policy| shared.engine().policy() != policy) {
         inputs.push(Input::Policy(policy));
     }
     let connected: Vec<HostId> =
@@ -116,13 +114,4 @@ fn open(dir: &std::path::Path, new_epoch: bool, policy: Option<Policy>) -> anyho
         ledger.commit(inputs, now)?;
     }
     Ok(ledger)
-}
-
-fn follow_names(
-    shared: &Shared,
-    sequencer: &mpsc::Sender<Message>,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let names = shared.engine().policy().never.names.clone();
-    names::follow(names, sequencer, stop)
 }

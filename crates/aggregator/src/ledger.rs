@@ -5,19 +5,21 @@ use std::{path::Path, sync::Arc, time::Instant};
 
 use anyhow::Context;
 use prost::Message;
-use sekisho_engine::{Engine, Outcome};
+use sekisho_engine::{Engine, Event, Outcome};
 use sekisho_feed::Frame;
+use sekisho_history::{
+    checkpoint,
+    records::{self, FORMAT, Unreadable},
+};
 use sekisho_model::{
     Delta, Input, LogEntry, Moment, Revision,
-    limits::{CHECKPOINT_EVERY, LOG_RETENTION},
+    limits::{CHECKPOINT_EVERY, EVENT_RETENTION, LOG_RETENTION},
 };
-use sekisho_store::{Log, LoggedRecord, Options, Record, Store, StoreError};
+use sekisho_store::{EventId, Log, Options, Record, Store, StoreError};
 use sekisho_wire::{feed, log, packed};
 
-use crate::{checkpoint, clock::Clock, shared::Shared};
+use crate::{clock::Clock, shared::Shared, trail};
 
-/// The format of log payloads that this version writes, and the only one that it reads.
-const FORMAT: u16 = 1;
 /// The only writer of a log inside the process.
 const WRITER: u64 = 1;
 /// Bytes of the log that are read at a time in a replay.
@@ -38,13 +40,8 @@ pub enum LedgerError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A record that this version cannot read.
-    #[error("log entry {index} cannot be read by this version ({problem}); run the version that wrote it")]
-    Unreadable {
-        /// Its index.
-        index: Revision,
-        /// What is wrong with it.
-        problem: String,
-    },
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
 }
 
 impl Ledger {
@@ -129,6 +126,7 @@ impl Ledger {
         let state = self.shared.engine().checkpoint();
         self.store.put_checkpoint(state.index, state.now, checkpoint::encode(&state))?;
         self.store.truncate_log_before_time(state.now - LOG_RETENTION)?;
+        self.store.forget_events_before(state.now - EVENT_RETENTION)?;
         self.since_checkpoint = 0;
         tracing::info!(index = state.index.0, "checkpoint written");
         Ok(())
@@ -144,7 +142,7 @@ impl Ledger {
             }
             for record in records {
                 self.sequence = self.sequence.max(record.sequence);
-                self.apply(&entry(&record)?)?;
+                self.apply(&records::entry(&record)?)?;
             }
         }
     }
@@ -152,15 +150,32 @@ impl Ledger {
     fn apply(&mut self, entry: &LogEntry) -> Result<Outcome, LedgerError> {
         let outcome = self.shared.engine_mut().handle(entry);
         self.since_checkpoint += 1;
-        let Some(delta) = &outcome.delta else { return Ok(outcome) };
+        // Neither is synced: a replay makes them again. If one fails, the store says so at the next append, too.
+        let kept = self.keep_events(entry, &outcome);
+        let stored = outcome.delta.as_ref().map_or(Ok(()), |delta| self.publish(delta));
+        kept.and(stored)?;
+        if outcome.events.iter().any(|event| matches!(event, Event::PolicyChanged { .. })) {
+            self.shared.announce_names();
+        }
+        Ok(outcome)
+    }
+
+    fn publish(&mut self, delta: &Delta) -> Result<(), StoreError> {
         let message = self.frame(delta);
         let bytes = message.body.encode_to_vec();
-        // Not synced: a replay makes it again. If it fails, the store says so at the next append, too.
         let stored = self.store.put_delta(delta.previous, delta.revision, &bytes);
         self.shared.publisher().publish(message, bytes.len(), delta.digest);
         self.shared.announce(delta.revision);
-        stored?;
-        Ok(outcome)
+        stored
+    }
+
+    fn keep_events(&mut self, entry: &LogEntry, outcome: &Outcome) -> Result<(), StoreError> {
+        let kept = trail::kept(&outcome.events);
+        let Some(last) = kept.len().checked_sub(1) else { return Ok(()) };
+        self.store.put_events(entry.index, entry.time, &kept)?;
+        let ordinal = u32::try_from(last).unwrap_or(u32::MAX);
+        self.shared.announce_event(EventId { index: entry.index, ordinal });
+        Ok(())
     }
 
     fn frame(&self, delta: &Delta) -> Frame<sekisho_wire::pb::v1::WatchResponse> {
@@ -168,15 +183,6 @@ impl Ledger {
         let body = feed::delta(delta.previous, delta.revision, delta.digest, packed);
         Frame { previous: delta.previous, revision: delta.revision, body }
     }
-}
-
-fn entry(record: &LoggedRecord) -> Result<LogEntry, LedgerError> {
-    let unreadable = |problem: String| LedgerError::Unreadable { index: record.index, problem };
-    if record.format != FORMAT {
-        return Err(unreadable(format!("format {}", record.format)));
-    }
-    let inputs = log::decode(&record.payload).map_err(|error| unreadable(error.to_string()))?;
-    Ok(LogEntry { index: record.index, time: record.time, inputs })
 }
 
 #[cfg(test)]
@@ -195,12 +201,14 @@ mod tests {
             age,
             observations,
             hits: vec![],
+            completed: vec![],
             totals: Totals::default(),
         })
     }
 
     fn group(n: u32) -> Vec<Input> {
-        let address = 0xcb00_7100 + n % 50;
+        // Each in a network of its own, so that no prefix takes their place.
+        let address = 0x1400_0001 + (n % 50 << 16);
         ["a", "b", "c"].map(|host| batch(host, u64::from(n) + 1, address)).to_vec()
     }
 
@@ -236,8 +244,12 @@ mod tests {
         let order = Order {
             operator: "ana".parse().unwrap(),
             text: "drill".into(),
-            prefix: "198.18.0.0/24".parse().unwrap(),
-            kind: OrderKind::Block { ttl: std::time::Duration::from_secs(60) },
+            request: None,
+            kind: OrderKind::Block {
+                prefix: "198.18.0.0/24".parse().unwrap(),
+                tier: sekisho_model::Tier::Drop,
+                ttl: std::time::Duration::from_secs(60),
+            },
         };
         let (revision, outcome) =
             ledger.commit(vec![Input::Order(order)], Moment::from_millis(1_700_000_001_000)).unwrap();

@@ -1,17 +1,17 @@
 //! `sekisho-aggregator`: the replayed log, the engine and the publisher behind gRPC.
 
 mod app;
-mod checkpoint;
 mod clock;
 mod grpc;
 mod ledger;
 mod metrics;
 mod names;
-mod policy;
 mod roster;
+mod say;
 mod sequencer;
 mod settings;
 mod shared;
+mod trail;
 
 use std::process::ExitCode;
 

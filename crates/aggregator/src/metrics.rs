@@ -10,19 +10,30 @@ use crate::{roster::Roster, shared::Shared};
 type Read = fn(&Counters) -> u64;
 
 /// Counters of the engine: name, what it counts, where it stands.
-const COUNTERS: [(&str, &str, Read); 22] = [
+const COUNTERS: [(&str, &str, Read); 28] = [
     ("sekisho.batches", "Batches taken from agents", |c| c.batches),
     ("sekisho.batches.duplicate", "Batches ignored: taken before", |c| c.duplicate_batches),
     ("sekisho.observations", "Observations taken as evidence", |c| c.observations),
     ("sekisho.observations.weak", "Observations ignored: too few retransmits", |c| c.weak_observations),
     ("sekisho.observations.stale", "Observations ignored: too old", |c| c.stale_observations),
+    ("sekisho.observations.outage", "Observations and hits ignored: their host was in outage", |c| {
+        c.outage_rows
+    }),
+    ("sekisho.observations.untracked", "Observations ignored: their host brought too many units", |c| {
+        c.untracked
+    }),
+    ("sekisho.counter_evidence", "Rows of counter-evidence taken", |c| c.completed),
+    ("sekisho.objections", "Times that a host told connections with something listed", |c| c.objections),
     ("sekisho.hits", "Hits taken", |c| c.hits),
     ("sekisho.units.evicted", "Tracked units dropped since too many are tracked", |c| c.evicted_units),
-    ("sekisho.entries.listed", "Entries listed by a quorum", |c| c.listed),
+    ("sekisho.entries.listed", "Entries listed by evidence", |c| c.listed),
+    ("sekisho.entries.retiered", "Entries moved to another tier", |c| c.retiered),
     ("sekisho.entries.renewed", "Entries renewed", |c| c.renewed),
     ("sekisho.entries.expired", "Entries that ended by themselves", |c| c.expired),
     ("sekisho.entries.withheld.never", "Quorums that listed nothing: never listed", |c| c.withheld_never),
-    ("sekisho.entries.withheld.limit", "Quorums that listed nothing: the list is full", |c| c.withheld_limit),
+    ("sekisho.entries.withheld.limit", "Quorums that listed nothing: a limit is reached", |c| {
+        c.withheld_limit
+    }),
     ("sekisho.hosts.refused", "Batches and joins ignored: too many hosts are known", |c| c.refused_hosts),
     ("sekisho.hits.ignored", "Hits ignored: too old, or of a unit that no quorum has listed", |c| {
         c.ignored_hits
@@ -38,6 +49,7 @@ const COUNTERS: [(&str, &str, Read); 22] = [
     ("sekisho.policies.refused", "Policies refused", |c| c.refused_policies),
     ("sekisho.names.unknown", "Addresses ignored: the policy does not have their name", |c| c.unknown_names),
     ("sekisho.orders", "Orders carried out", |c| c.orders),
+    ("sekisho.orders.repeated", "Orders not carried out: their request was before", |c| c.repeated_orders),
     ("sekisho.orders.refused", "Orders refused", |c| c.refused_orders),
 ];
 
@@ -56,6 +68,10 @@ pub fn register(meter: &Meter, shared: &Arc<Shared>, roster: &Arc<Roster>) {
     gauge(meter, "sekisho.units", "Units that evidence is kept about", shared, |shared| {
         shared.engine().counters().tracked_units
     });
+    gauge(meter, "sekisho.prefixes", "Prefixes that evidence has listed", shared, |shared| {
+        shared.engine().listed_prefixes() as u64
+    });
+    guards(meter, shared);
     gauge(meter, "sekisho.revision", "The head's revision", shared, |shared| {
         u64::try_from(shared.publisher().position().revision.0).unwrap_or(0)
     });
@@ -67,6 +83,33 @@ pub fn register(meter: &Meter, shared: &Arc<Shared>, roster: &Arc<Roster>) {
     });
     gauge(meter, "sekisho.hosts.watching", "Watch streams of hosts that are open", roster, |roster| {
         roster.watching() as u64
+    });
+}
+
+/// What holds back, and how much it takes.
+fn guards(meter: &Meter, shared: &Arc<Shared>) {
+    gauge(meter, "sekisho.quorum.suppress", "Hosts that list an IPv4 unit at suppress", shared, |shared| {
+        u64::from(shared.engine().quorums().suppress)
+    });
+    gauge(meter, "sekisho.quorum.drop", "Hosts that list an IPv4 unit at drop", shared, |shared| {
+        u64::from(shared.engine().quorums().drop)
+    });
+    gauge(meter, "sekisho.quorum.chance", "Hosts that chance asks for", shared, |shared| {
+        u64::from(shared.engine().quorums().chance)
+    });
+    gauge(meter, "sekisho.units.fresh", "IPv4 units first seen within the window", shared, |shared| {
+        shared.engine().quorums().units
+    });
+    gauge(meter, "sekisho.limits.reached", "Limits of the policy that are reached", shared, |shared| {
+        shared.engine().held_back().count() as u64
+    });
+    gauge(meter, "sekisho.hosts.flooded", "Hosts whose single sightings do not count", shared, |shared| {
+        let now = shared.now();
+        shared.engine().hosts().filter(|host| host.flooded_until > now).count() as u64
+    });
+    gauge(meter, "sekisho.hosts.outage", "Hosts whose evidence does not count", shared, |shared| {
+        let now = shared.now();
+        shared.engine().hosts().filter(|host| host.outage_until > now).count() as u64
     });
 }
 

@@ -1,7 +1,7 @@
 //! The DNS names of the never-list: each is looked up at its records' TTL, and what changed goes into the
 //! log. The last good answer is kept while a name cannot be looked up.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use hickory_resolver::{Resolver, TokioResolver, config::LookupIpStrategy};
 use sekisho_model::{Input, limits::MAX_NAME_ADDRESSES};
@@ -9,9 +9,12 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::sequencer::{Message, Reply, Submission};
+use crate::{
+    sequencer::{Message, Reply, Submission},
+    shared::Shared,
+};
 
 /// Shortest and longest time between two look-ups of a name, whatever its TTL says.
 const TTL: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3_600));
@@ -21,29 +24,65 @@ const RETRY: Duration = Duration::from_secs(15);
 /// The two families of a name, each looked up by itself: one that does not answer keeps its last addresses.
 struct Resolvers([TokioResolver; 2]);
 
-/// Follows `names` until `stop`.
+/// Follows the names of the policy in force until `stop`, whatever they are at the time.
 ///
 /// # Errors
-/// When the system's resolver configuration cannot be read.
+/// When there are names and the system's resolver configuration cannot be read.
 pub fn follow(
-    names: Vec<String>,
+    shared: &Shared,
     sequencer: &mpsc::Sender<Message>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    let resolvers = Arc::new(Resolvers::new()?);
-    for name in names {
-        let (resolvers, sequencer, stop) = (resolvers.clone(), sequencer.clone(), stop.clone());
-        tokio::spawn(async move {
+    let mut names = shared.names();
+    let first = names.borrow_and_update().clone();
+    let mut following = Following::default();
+    following.change_to(&first, sequencer)?;
+    let (sequencer, stop) = (sequencer.clone(), stop.clone());
+    tokio::spawn(async move {
+        loop {
             tokio::select! {
-                () = stop.cancelled() => {}
-                () = follow_one(&resolvers, &name, &sequencer) => {}
+                () = stop.cancelled() => return,
+                changed = names.changed() => if changed.is_err() { return },
             }
-        });
-    }
+            let wanted = names.borrow_and_update().clone();
+            if let Err(error) = following.change_to(&wanted, &sequencer) {
+                tracing::error!(%error, "the new names on the never-list are not protected");
+            }
+        }
+    });
     Ok(())
+}
+
+/// The look-ups that go on, by name; they end with this.
+#[derive(Default)]
+struct Following {
+    resolvers: Option<Arc<Resolvers>>,
+    tasks: HashMap<String, DropGuard>,
+}
+
+impl Following {
+    fn change_to(&mut self, names: &[String], sequencer: &mpsc::Sender<Message>) -> anyhow::Result<()> {
+        self.tasks.retain(|name, _| names.contains(name));
+        for name in names {
+            if self.tasks.contains_key(name) {
+                continue;
+            }
+            let resolvers = match &self.resolvers {
+                Some(resolvers) => resolvers.clone(),
+                None => self.resolvers.insert(Arc::new(Resolvers::new()?)).clone(),
+            };
+            let stop = CancellationToken::new();
+            self.tasks.insert(name.clone(), stop.clone().drop_guard());
+            let (name, sequencer) = (name.clone(), sequencer.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = follow_one(&resolvers, &name, &sequencer) => {}
+                }
+            });
+        }
+        Ok(())
+    }
 }
 
 impl Resolvers {

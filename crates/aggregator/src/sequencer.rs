@@ -10,10 +10,10 @@ use std::{
 };
 
 use sekisho_daemon::readiness::Readiness;
-use sekisho_engine::{Event, OrderResult, Outcome};
+use sekisho_engine::{OrderResult, Outcome};
 use sekisho_model::{
-    Input, Moment, Order, Revision,
-    limits::{GROUP_COMMIT_BYTES, SEQUENCER_QUEUE, TICK_INTERVAL},
+    Batch, Input, Moment, Revision,
+    limits::{GROUP_COMMIT_BYTES, SEQUENCER_QUEUE, TICK_INTERVAL, TOTALS_INTERVAL},
 };
 use tokio::{
     runtime::Handle,
@@ -23,6 +23,7 @@ use tokio::{
 
 use crate::{
     ledger::{Ledger, LedgerError},
+    say::tell,
     shared::Shared,
 };
 
@@ -34,6 +35,7 @@ const CLOCK_TOLERANCE_MS: u64 = 5_000;
 const CONDITION: &str = "log";
 
 /// What the sequencer is told.
+#[expect(clippy::large_enum_variant, reason = "all but the last one are submissions")]
 pub enum Message {
     /// Something for the log.
     Submit(Submission),
@@ -181,7 +183,7 @@ impl Sequencer {
             let empty = match &mut input {
                 Input::Batch(batch) => {
                     self.shared.engine().strip_known(batch, now);
-                    batch.observations.is_empty() && batch.hits.is_empty()
+                    !self.is_worth_logging(batch, now)
                 }
                 _ => false,
             };
@@ -208,6 +210,18 @@ impl Sequencer {
                 refuse(replies, &error.to_string());
                 Err(error)
             }
+        }
+    }
+
+    /// Whether a batch has rows, or else the log has heard nothing of the host as a whole for a while: by that
+    /// the engine tells a broken path from an attack.
+    fn is_worth_logging(&self, batch: &Batch, now: Moment) -> bool {
+        let has_rows =
+            !(batch.observations.is_empty() && batch.hits.is_empty() && batch.completed.is_empty());
+        has_rows || {
+            let engine = self.shared.engine();
+            let taken = engine.host(&batch.host).and_then(|host| host.meter.taken);
+            taken.is_none_or(|taken| now.since(taken) >= TOTALS_INTERVAL)
         }
     }
 
@@ -280,7 +294,9 @@ impl Sequencer {
 /// Roughly the bytes of an input in the log.
 fn size(input: &Input) -> usize {
     match input {
-        Input::Batch(batch) => 64 + 12 * (batch.observations.len() + batch.hits.len()),
+        Input::Batch(batch) => {
+            64 + 12 * (batch.observations.len() + batch.hits.len() + batch.completed.len())
+        }
         _ => 256,
     }
 }
@@ -316,45 +332,5 @@ fn refuse(replies: Vec<(Reply, u64)>, problem: &str) {
             Reply::Taken(sender) => drop(sender.send(Err(problem.to_owned()))),
             Reply::Order(sender) => drop(sender.send(Err(problem.to_owned()))),
         }
-    }
-}
-
-/// Says what happened: what someone must act on at ERROR and WARN, the rest summed up.
-fn tell(outcome: &Outcome) {
-    let (mut listed, mut renewed, mut removed) = (0, 0, 0);
-    for event in &outcome.events {
-        match event {
-            Event::Listed { entry, .. } => {
-                listed += 1;
-                tracing::debug!(prefix = %entry.prefix, tier = %entry.tier, repeats = entry.repeats, "listed");
-            }
-            Event::Renewed { .. } => renewed += 1,
-            Event::Removed { entry, why } => {
-                removed += 1;
-                tracing::debug!(prefix = %entry.prefix, ?why, "removed");
-            }
-            Event::LimitReached { max_entries, prefix } => {
-                tracing::error!(max_entries, %prefix, "the blocklist is full: nothing is added until there is room; raise limits.entries in the policy or unblock some");
-            }
-            Event::HostRefused { host } => {
-                tracing::error!(%host, "too many hosts are known; the reports of this one are ignored");
-            }
-            Event::OrderTaken { order } => {
-                let Order { operator, prefix, kind, text } = order;
-                tracing::info!(%operator, %prefix, ?kind, text, "order");
-            }
-            Event::OrderRefused { order, refusal } => {
-                tracing::warn!(operator = %order.operator, prefix = %order.prefix, %refusal, "order refused");
-            }
-            Event::PolicyRefused { error } => tracing::error!(%error, "the policy was refused"),
-            Event::PolicyChanged => tracing::info!("the policy is in force"),
-            Event::HostJoined { host } => tracing::info!(%host, "host joined"),
-            Event::HostLeft { host } => tracing::info!(%host, "host left"),
-            Event::Allowed { .. } | Event::Disallowed { .. } => {}
-        }
-    }
-    if listed + renewed + removed > 0 {
-        let revision = outcome.delta.as_ref().map(|delta| delta.revision.0);
-        tracing::info!(listed, renewed, removed, revision, "the blocklist changed");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 use sekisho_engine::Engine;
 use sekisho_feed::Publisher;
 use sekisho_model::{Epoch, Moment, Position, Revision};
-use sekisho_store::Reader;
+use sekisho_store::{EventId, Reader};
 use sekisho_wire::pb::v1::WatchResponse;
 use tokio::sync::watch;
 
@@ -16,6 +16,8 @@ pub struct Shared {
     engine: RwLock<Engine>,
     publisher: Mutex<Publisher<WatchResponse>>,
     head: watch::Sender<Revision>,
+    newest_event: watch::Sender<EventId>,
+    names: watch::Sender<Vec<String>>,
     problem: watch::Sender<Option<String>>,
     clock: Mutex<Clock>,
     /// For what is behind the publisher's ring.
@@ -31,8 +33,11 @@ impl Shared {
     pub fn new(engine: Engine, epoch: Epoch, reader: Reader, clock: Clock) -> Self {
         let position = Position { epoch, revision: engine.revision() };
         let publisher = Publisher::new(position, engine.digest());
+        let newest_event = reader.newest_event().ok().flatten().unwrap_or_default();
         Self {
             head: watch::Sender::new(position.revision),
+            newest_event: watch::Sender::new(newest_event),
+            names: watch::Sender::new(engine.policy().never.names.clone()),
             problem: watch::Sender::new(None),
             clock: Mutex::new(clock),
             engine: RwLock::new(engine),
@@ -70,6 +75,32 @@ impl Shared {
     /// Wakes the subscribers: the head is at `revision`.
     pub fn announce(&self, revision: Revision) {
         self.head.send_replace(revision);
+    }
+
+    /// Wakes those who watch events: the newest is this.
+    pub fn announce_event(&self, newest: EventId) {
+        self.newest_event.send_replace(newest);
+    }
+
+    /// The newest event, to wait on.
+    pub fn newest_event(&self) -> watch::Receiver<EventId> {
+        self.newest_event.subscribe()
+    }
+
+    /// The policy's names may have changed.
+    pub fn announce_names(&self) {
+        let names = self.engine().policy().never.names.clone();
+        self.names.send_if_modified(|known| {
+            *known != names && {
+                *known = names;
+                true
+            }
+        });
+    }
+
+    /// The names on the policy's never-list, to wait on.
+    pub fn names(&self) -> watch::Receiver<Vec<String>> {
+        self.names.subscribe()
     }
 
     /// The head's revision, to wait on.

@@ -1,16 +1,20 @@
 //! The command line: verbs, nouns and flags. What can be judged here is judged here, before any
 //! network.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+mod nouns;
+mod orders;
+
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use sekisho_daemon::tls::TlsArgs;
-use sekisho_model::{
-    HostId, Prefix,
-    limits::{MAX_ALLOW_TTL, MAX_BLOCK_TTL},
+use sekisho_model::{Prefix, PrefixError, prefix::IPV6_UNIT_LENGTH};
+
+pub(crate) use self::{
+    nouns::{Described, EventsArgs, Noun, ReplayArgs, WatchArgs, Watched},
+    orders::{AllowArgs, Applied, BlockArgs, DisallowArgs, Order, PolicyArgs, UnblockArgs},
 };
-use sekisho_wire::readable;
 
 /// Reads and commands Sekisho, the blocklist of SYN-ACK reflection victims.
 ///
@@ -32,6 +36,9 @@ pub(crate) struct Args {
         default_value = "table"
     )]
     pub(crate) output: Format,
+    /// Also say, on standard error, by which request id an order is given
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
     /// Settings as TOML; a key is a flag's name with _ for -
     #[arg(long, global = true, env = "SEKISHO_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -71,20 +78,23 @@ pub(crate) enum Format {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Lists entries, hosts or the allowlist
+    /// Lists entries, hosts, the allowlist or events, or prints the policy
+    #[command(arg_required_else_help = false)]
     Get {
-        /// What to list
-        #[arg(value_enum)]
+        #[command(subcommand)]
         noun: Noun,
-        /// At most this many; without it, all
-        #[arg(long, value_name = "N")]
-        limit: Option<NonZeroUsize>,
     },
     /// Shows all about one entry or host
     #[command(arg_required_else_help = false)]
     Describe {
         #[command(subcommand)]
         noun: Described,
+    },
+    /// Says why an address is listed or not, who sees it, and what it would take
+    Explain {
+        /// An address, or an IPv6 /64
+        #[arg(value_parser = unit)]
+        address: Prefix,
     },
     /// Lists a prefix until it ends by itself
     Block(BlockArgs),
@@ -94,15 +104,22 @@ pub(crate) enum Verb {
     Allow(AllowArgs),
     /// Takes a prefix off the allowlist
     Disallow(DisallowArgs),
-    /// Follows both lists and prints each change, until it is interrupted
-    Watch {
-        /// First print what is on the lists now
-        #[arg(long)]
-        initial: bool,
-        /// End after this many lines
-        #[arg(long, value_name = "N")]
-        limit: Option<NonZeroUsize>,
+    /// Puts a policy in force
+    #[command(arg_required_else_help = false)]
+    Apply {
+        #[command(subcommand)]
+        noun: Applied,
     },
+    /// Follows both lists and prints each change, until it is interrupted
+    #[command(args_conflicts_with_subcommands = true)]
+    Watch {
+        #[command(flatten)]
+        lists: WatchArgs,
+        #[command(subcommand)]
+        noun: Option<Watched>,
+    },
+    /// Shows what another policy would have listed
+    Replay(ReplayArgs),
     /// Shows how the aggregator is
     Status,
     /// Prints the completion script of a shell
@@ -113,100 +130,14 @@ pub(crate) enum Verb {
     },
 }
 
-/// What can be listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Noun {
-    /// The blocklist
-    Entries,
-    /// The agents' hosts
-    Hosts,
-    /// What is never listed
-    Allowlist,
+fn unit(text: &str) -> Result<Prefix, String> {
+    let prefix: Prefix = text.parse().map_err(|error: PrefixError| error.to_string())?;
+    let is_unit = prefix.is_host() || (!prefix.is_ipv4() && prefix.length() == IPV6_UNIT_LENGTH);
+    is_unit.then_some(prefix).ok_or_else(|| "name one address, as 203.0.113.7 or 2001:db8::7".to_owned())
 }
 
-/// What can be described.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Described {
-    /// An entry of the blocklist, and the hosts that saw it
-    Entry {
-        /// A prefix as listed, or an address, which finds the entry that covers it
-        #[arg(value_name = "PREFIX_OR_ADDRESS")]
-        prefix: Prefix,
-    },
-    /// An agent's host
-    Host {
-        /// The host's name
-        name: HostId,
-    },
-}
-
-/// What every order has.
-#[derive(Debug, Group)]
-pub(crate) struct Order {
-    /// An address or a prefix, as 203.0.113.7 or 2001:db8::/64
-    pub(crate) prefix: Prefix,
-    /// Why: 1 to 512 bytes, kept in the log
-    #[arg(long, value_name = "TEXT", value_parser = reason)]
-    pub(crate) reason: String,
-    /// Only say what would be done
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-/// Lists a prefix.
-#[derive(Debug, Group)]
-pub(crate) struct BlockArgs {
-    #[command(flatten)]
-    pub(crate) order: Order,
-    /// Until it ends by itself, 1s to 30d; the aggregator's default is 1h
-    #[arg(long = "for", value_name = "TIME", value_parser = block_ttl)]
-    pub(crate) ttl: Option<Duration>,
-}
-
-/// Takes a prefix off the blocklist.
-#[derive(Debug, Group)]
-pub(crate) struct UnblockArgs {
-    #[command(flatten)]
-    pub(crate) order: Order,
-    /// How long a quorum does not list it again, 0s to 30d; the aggregator's default is 1h
-    #[arg(long, value_name = "TIME", value_parser = hold)]
-    pub(crate) hold: Option<Duration>,
-}
-
-/// Puts a prefix on the allowlist.
-#[derive(Debug, Group)]
-pub(crate) struct AllowArgs {
-    #[command(flatten)]
-    pub(crate) order: Order,
-    /// Until it ends by itself, 1s to 3650d; without it, for ever
-    #[arg(long = "for", value_name = "TIME", value_parser = allow_ttl)]
-    pub(crate) ttl: Option<Duration>,
-}
-
-/// Takes a prefix off the allowlist.
-#[derive(Debug, Group)]
-pub(crate) struct DisallowArgs {
-    #[command(flatten)]
-    pub(crate) order: Order,
-}
-
-fn reason(text: &str) -> Result<String, String> {
-    readable::reason_text(text).map_err(|malformed| malformed.problem)
-}
-
-fn block_ttl(text: &str) -> Result<Duration, String> {
-    span(text, Duration::from_secs(1), MAX_BLOCK_TTL)
-}
-
-fn hold(text: &str) -> Result<Duration, String> {
-    span(text, Duration::ZERO, MAX_BLOCK_TTL)
-}
-
-fn allow_ttl(text: &str) -> Result<Duration, String> {
-    span(text, Duration::from_secs(1), MAX_ALLOW_TTL)
-}
-
-fn span(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+/// A duration within bounds.
+pub(crate) fn span(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
     let days = most.as_secs() / 86_400;
     let wrong = || format!("write 90s, 1h or 7d: {}s to {days}d", least.as_secs());
     let span = humantime::parse_duration(text).map_err(|_| wrong())?;
@@ -235,22 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn times_are_bounded_and_say_what_to_write() {
-        assert_eq!(block_ttl("1h"), Ok(Duration::from_secs(3_600)));
-        assert_eq!(hold("0s"), Ok(Duration::ZERO));
-        assert_eq!(allow_ttl("3650d"), Ok(MAX_ALLOW_TTL));
-        for (refused, least) in [(block_ttl("0s"), "1s"), (block_ttl("31d"), "1s"), (hold("soon"), "0s")] {
-            assert_eq!(refused.unwrap_err(), format!("write 90s, 1h or 7d: {least} to 30d"));
+    fn one_address_or_one_unit_is_explained() {
+        let explain = |text: &str| Args::try_parse_from(["sekishoctl", "explain", text]);
+        for good in ["203.0.113.7", "2001:db8::7", "2001:db8::/64", "::ffff:203.0.113.7"] {
+            assert!(explain(good).is_ok(), "{good}");
         }
-    }
-
-    #[test]
-    fn orders_need_a_reason_and_a_prefix() {
-        let order = |words: &[&str]| Args::try_parse_from([&["sekishoctl", "block"], words].concat());
-        assert!(order(&["203.0.113.7"]).is_err());
-        assert!(order(&["203.0.113.7", "--reason", " "]).is_err());
-        let host_bits = order(&["203.0.113.7/24", "--reason", "x"]).unwrap_err().to_string();
-        assert!(host_bits.contains("did you mean 203.0.113.0/24?"), "{host_bits}");
-        assert!(order(&["203.0.113.0/24", "--reason", "x", "--dry-run"]).is_ok());
+        for bad in ["203.0.113.0/24", "2001:db8::/63", "2001:db8::/65"] {
+            assert!(explain(bad).unwrap_err().to_string().contains("name one address"), "{bad}");
+        }
     }
 }

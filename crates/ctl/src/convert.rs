@@ -3,7 +3,13 @@
 use prost_types::Timestamp;
 use sekisho_wire::{pb::v1 as pb, readable};
 
-use crate::view::{AllowlistEntry, Entry, Host, HostTotals, Position, Reason, Stamp, Status, Witness};
+use crate::{
+    view::{
+        AllowlistEntry, Entry, Host, HostTotals, Position, Quorums, ReachedLimit, Reason, Stamp, Status,
+        Witness,
+    },
+    words,
+};
 
 fn stamp(timestamp: Option<Timestamp>) -> Option<Stamp> {
     timestamp.map(Stamp)
@@ -19,6 +25,9 @@ impl From<pb::Entry> for Entry {
     fn from(entry: pb::Entry) -> Self {
         let reason = entry.reason.as_ref().and_then(|reason| reason.kind.clone()).map(|kind| match kind {
             pb::reason::Kind::Quorum(by) => Reason::Quorum { hosts: by.hosts, quorum: by.quorum },
+            pb::reason::Kind::Prefix(pb::PrefixReason { hosts, quorum, units, least_units }) => {
+                Reason::Prefix { hosts, quorum, units, least_units }
+            }
             pb::reason::Kind::Order(by) => Reason::Order { operator: by.operator, text: by.text },
         });
         Self {
@@ -37,10 +46,13 @@ impl From<pb::Entry> for Entry {
 impl From<pb::Witness> for Witness {
     fn from(witness: pb::Witness) -> Self {
         Self {
+            counts: witness.counts().as_str_name(),
             host_id: witness.host_id,
             seen_time: stamp(witness.seen_time),
             retransmits: witness.retransmits,
             hit: witness.hit,
+            zone: witness.zone,
+            sockets: witness.sockets,
         }
     }
 }
@@ -74,6 +86,9 @@ impl From<pb::Host> for Host {
             applied_time: stamp(host.applied_time),
             refusal: host.refusal,
             totals: host.totals.map(HostTotals::from),
+            flooded_until_time: stamp(host.flooded_until_time),
+            outage_until_time: stamp(host.outage_until_time),
+            limited: host.limited,
         }
     }
 }
@@ -86,6 +101,8 @@ impl From<pb::HostTotals> for HostTotals {
             cookies_sent: totals.cookies_sent,
             truncated: totals.truncated,
             dropped_packets: totals.dropped_packets,
+            completed: totals.completed,
+            stuck_units: totals.stuck_units,
         }
     }
 }
@@ -104,7 +121,35 @@ impl From<pb::GetStatusResponse> for Status {
             log_writable: status.log_writable,
             log_problem: status.log_problem,
             version: status.version,
+            quorums: status.quorums.map(Quorums::from),
+            flooded_hosts: status.flooded_hosts,
+            outage_hosts: status.outage_hosts,
+            prefix_entries: status.prefix_entries,
+            limits_reached: status.limits_reached.into_iter().map(ReachedLimit::from).collect(),
         }
+    }
+}
+
+impl From<pb::Quorums> for Quorums {
+    fn from(quorums: pb::Quorums) -> Self {
+        Self {
+            suppress: quorums.suppress,
+            drop: quorums.drop,
+            policy_suppress: quorums.policy_suppress,
+            policy_drop: quorums.policy_drop,
+            fraction: quorums.fraction,
+            chance: quorums.chance,
+            units: quorums.units,
+            live_hosts: quorums.live_hosts,
+            min_zones: quorums.min_zones,
+        }
+    }
+}
+
+impl From<pb::ReachedLimit> for ReachedLimit {
+    fn from(reached: pb::ReachedLimit) -> Self {
+        let limit = reached.limit();
+        Self { limit: limit.as_str_name(), max: reached.max, held: reached.held, key: words::limit(limit) }
     }
 }
 

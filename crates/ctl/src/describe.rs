@@ -45,9 +45,9 @@ impl Show for EntryDetail {
         let rows = self.witnesses.iter().map(|witness| {
             let seen = witness.seen_time.as_ref();
             let saw = if witness.hit { "hit".to_owned() } else { witness.retransmits.to_string() };
-            vec![witness.host_id.clone(), ago(seen, now), saw]
+            vec![witness.host_id.clone(), witness.zone.clone(), ago(seen, now), saw]
         });
-        format!("{entry}\n{}", columns(&["HOST", "SEEN", "RETRANSMITS"], rows))
+        format!("{entry}\n{}", columns(&["HOST", "ZONE", "SEEN", "RETRANSMITS"], rows))
     }
 }
 
@@ -58,11 +58,16 @@ fn entry_pairs(entry: &Entry, now: Moment) -> Vec<(&'static str, String)> {
         Some(Reason::Order { operator, text }) => {
             rows.extend([("Ordered by", operator.clone()), ("Reason", text.clone())]);
         }
-        quorum => rows.push(("Quorum", witnessed(quorum.as_ref()))),
+        by => {
+            rows.push(("Quorum", witnessed(by.as_ref())));
+            if let Some(Reason::Prefix { units, least_units, .. }) = by {
+                rows.push(("Units", format!("{units}/{least_units}")));
+            }
+        }
     }
     rows.extend([
         ("Created", when(moment(created), &ago(created, now))),
-        ("Expires", when(moment(expires), &format!("in {}", remaining(expires, now)))),
+        ("Expires", until(expires, now)),
         ("Renewals", entry.renewals.to_string()),
         ("Repeats", entry.repeats.to_string()),
         ("Revision", entry.revision.to_string()),
@@ -89,6 +94,9 @@ impl Show for HostDetail {
             ("Lag", lag(host.applied, self.head)),
             ("Applied at", when(moment(applied), &ago(applied, now))),
             ("Refusal", host.refusal.clone()),
+            ("Flooded until", until(host.flooded_until_time.as_ref(), now)),
+            ("Outage until", until(host.outage_until_time.as_ref(), now)),
+            ("Limited", yes(host.limited)),
         ];
         if let Some(totals) = &host.totals {
             rows.extend([
@@ -97,17 +105,24 @@ impl Show for HostDetail {
                 ("Cookies", totals.cookies_sent.to_string()),
                 ("Truncated", totals.truncated.to_string()),
                 ("Dropped", totals.dropped_packets.to_string()),
+                ("Completed", totals.completed.to_string()),
+                ("Stuck units", totals.stuck_units.to_string()),
             ]);
         }
         pairs(rows)
     }
 }
 
-fn ago(stamp: Option<&Stamp>, now: Moment) -> String {
+/// A moment to come, with its distance; empty when there is none.
+pub(crate) fn until(stamp: Option<&Stamp>, now: Moment) -> String {
+    when(moment(stamp), &format!("in {}", remaining(stamp, now)))
+}
+
+pub(crate) fn ago(stamp: Option<&Stamp>, now: Moment) -> String {
     stamp.map(|_| format!("{} ago", age(stamp, now))).unwrap_or_default()
 }
 
 /// A moment with its distance; empty when there is no moment.
-fn when(moment: String, distance: &str) -> String {
+pub(crate) fn when(moment: String, distance: &str) -> String {
     if moment.is_empty() { moment } else { format!("{moment} ({distance})") }
 }

@@ -25,6 +25,15 @@ pub(crate) enum Failure {
     /// There was nothing to change.
     #[error("nothing changed: {}", describe(.0))]
     Unchanged(Box<Status>),
+    /// No answer came to an order.
+    #[error("{}; whether it was carried out is unknown: give it again with --request-id {request_id}, which is \
+             harmless", describe(.status))]
+    Unsure {
+        /// What came instead.
+        status: Box<Status>,
+        /// The order's name.
+        request_id: String,
+    },
     /// No connection came up.
     #[error("{0}; is the aggregator running there? check --aggregator, --tls-ca and the certificate's names")]
     Unreachable(String),
@@ -42,7 +51,11 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Refused(_) | Self::Unreachable(_) | Self::Unsound(_) | Self::Io(_) => 1,
+            Self::Refused(_)
+            | Self::Unsure { .. }
+            | Self::Unreachable(_)
+            | Self::Unsound(_)
+            | Self::Io(_) => 1,
             Self::Usage(_) => 2,
             Self::Unchanged(_) => 3,
         }
@@ -107,12 +120,15 @@ fn hint(status: &Status) -> Option<String> {
 
 const CERTIFICATE: &str = "give --tls-cert and --tls-key of an operator: a certificate with the URI SAN spiffe://<trust-domain>/operator/<name>";
 
-const HINTS: [(Reason, &str); 8] = [
+const HINTS: [(Reason, &str); 11] = [
     (Reason::NotPermitted, CERTIFICATE),
     (Reason::HostMismatch, CERTIFICATE),
     (Reason::Allowlisted, "see \"sekishoctl get allowlist\"; disallow the prefix there first"),
     (Reason::AlreadyCovered, "\"sekishoctl describe entry\" with its address shows the wider entry"),
     (Reason::NotFound, "write it exactly as \"sekishoctl get\" shows it"),
+    (Reason::RequestReused, "name another --request-id, or none"),
+    (Reason::PolicyInvalid, "put the policy right; \"sekishoctl get policy\" shows the one in force"),
+    (Reason::LogTruncated, "compare less by --since"),
     (Reason::LogUnavailable, "\"sekishoctl status\" says why the log takes nothing"),
     (Reason::Behind, "try again, or name another --aggregator"),
     (Reason::Stopping, "try again, or name another --aggregator"),
@@ -135,6 +151,7 @@ mod tests {
             (Failure::from(pipe()), 0),
             (Failure::from(io::Error::from(io::ErrorKind::StorageFull)), 1),
             (Failure::Refused(status()), 1),
+            (Failure::Unsure { status: status(), request_id: "deploy-7".into() }, 1),
             (Failure::from(anyhow::anyhow!("cannot reach it")), 1),
             (Failure::from(sekisho_daemon::exit::usage("--aggregator x")), 2),
             (Failure::Unchanged(status()), 3),

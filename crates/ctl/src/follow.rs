@@ -22,6 +22,7 @@ impl Noted {
     pub(crate) fn list(&self) -> &'static str {
         match self.member.list {
             List::Allow => "allow",
+            List::Block(Tier::Suppress) => "suppress",
             List::Block(Tier::Drop) => "drop",
         }
     }

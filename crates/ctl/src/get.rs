@@ -14,27 +14,27 @@ use crate::{
     client::{Page, ask, pages},
     convert,
     errors::Failure,
+    events, policy,
     table::{Printer, Show, age, columns, moment, remaining, yes},
-    view::{self, Allowlist, Entries, Entry, Host, Hosts, Position, Reason},
+    view::{self, Allowlist, Entries, Entry, Host, Hosts, Position, Reason, Stamp},
 };
 
 type Limit = Option<NonZeroUsize>;
 
-/// Prints the list of `noun`, at most `limit` of it.
-pub(crate) async fn run(
-    channel: Channel,
-    noun: Noun,
-    limit: Limit,
-    printer: &mut Printer<'_>,
-) -> Result<(), Failure> {
+/// Prints what `noun` names.
+pub(crate) async fn run(channel: Channel, noun: &Noun, printer: &mut Printer<'_>) -> Result<(), Failure> {
     match noun {
-        Noun::Entries => printer.print(&entries(channel, limit).await?)?,
-        Noun::Allowlist => printer.print(&allowlist(channel, limit).await?)?,
-        Noun::Hosts => {
-            let hosts = hosts(channel.clone(), limit).await?;
+        Noun::Entries(all) => printer.print(&entries(channel, all.limit).await?)?,
+        Noun::Allowlist(all) => printer.print(&allowlist(channel, all.limit).await?)?,
+        Noun::Hosts(all) => {
+            let hosts = hosts(channel.clone(), all.limit).await?;
             let head = if printer.for_people() { head(channel).await? } else { None };
             printer.print(&Hosts { hosts, head })?;
         }
+        Noun::Events { wanted, since, limit } => {
+            events::list(channel, wanted, *since, *limit, printer).await?;
+        }
+        Noun::Policy => policy::get(channel, printer).await?,
     }
     Ok(())
 }
@@ -96,6 +96,7 @@ pub(crate) fn reason(reason: Option<&Reason>) -> String {
     match reason {
         None => String::new(),
         Some(Reason::Quorum { .. }) => "quorum".to_owned(),
+        Some(Reason::Prefix { units, least_units, .. }) => format!("prefix: {units}/{least_units} units"),
         Some(Reason::Order { operator, text }) => format!("{operator}: {text}"),
     }
 }
@@ -103,7 +104,9 @@ pub(crate) fn reason(reason: Option<&Reason>) -> String {
 /// How many hosts saw it, and how many it took.
 pub(crate) fn witnessed(reason: Option<&Reason>) -> String {
     match reason {
-        Some(Reason::Quorum { hosts, quorum }) => format!("{hosts}/{quorum}"),
+        Some(Reason::Quorum { hosts, quorum } | Reason::Prefix { hosts, quorum, .. }) => {
+            format!("{hosts}/{quorum}")
+        }
         _ => String::new(),
     }
 }
@@ -156,9 +159,9 @@ impl Show for Allowlist {
 
 impl Show for Hosts {
     fn show(&self, wide: bool, now: Moment) -> String {
-        let mut head = vec!["HOST", "ZONE", "MODE", "CONNECTED", "APPLIED", "LAG", "LAST-REPORT"];
+        let mut head = vec!["HOST", "ZONE", "MODE", "CONNECTED", "APPLIED", "LAG", "LAST-REPORT", "GUARDS"];
         if wide {
-            head.extend(["VERSION", "ADDRESSES", "HALF-OPEN", "COOKIES", "DROPPED", "REFUSAL"]);
+            head.extend(["VERSION", "ADDRESSES", "HALF-OPEN", "COOKIES", "COMPLETED", "DROPPED", "REFUSAL"]);
         }
         columns(&head, self.hosts.iter().map(|host| host_row(host, self.head, wide, now)))
     }
@@ -170,6 +173,7 @@ fn host_row(host: &Host, head: Option<Position>, wide: bool, now: Moment) -> Vec
         host.applied.map(|at| at.revision.to_string()).unwrap_or_default(),
         lag(host.applied, head),
         age(host.last_report_time.as_ref(), now),
+        guards(host, now),
     ]);
     if wide {
         let totals = host.totals.as_ref();
@@ -178,11 +182,22 @@ fn host_row(host: &Host, head: Option<Position>, wide: bool, now: Moment) -> Vec
         row.extend([
             number(|totals| totals.half_open).unwrap_or_default(),
             number(|totals| totals.cookies_sent).unwrap_or_default(),
+            number(|totals| totals.completed).unwrap_or_default(),
             number(|totals| totals.dropped_packets).unwrap_or_default(),
             host.refusal.clone(),
         ]);
     }
     row
+}
+
+/// What keeps the host's evidence from counting in full, and for how long; empty for nothing.
+fn guards(host: &Host, now: Moment) -> String {
+    let lasting =
+        |word: &str, until: Option<&Stamp>| until.map(|_| format!("{word} {}", remaining(until, now)));
+    let flooded = lasting("flooded", host.flooded_until_time.as_ref());
+    let outage = lasting("outage", host.outage_until_time.as_ref());
+    let limited = host.limited.then(|| "limited".to_owned());
+    [outage, flooded, limited].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -202,9 +217,27 @@ mod tests {
     }
 
     #[test]
+    fn guards_are_told_with_their_rest() {
+        let until = |seconds| Some(Stamp(prost_types::Timestamp { seconds, nanos: 0 }));
+        let host = Host {
+            flooded_until_time: until(60),
+            outage_until_time: until(300),
+            limited: true,
+            ..Host::from(sekisho_wire::pb::v1::Host::default())
+        };
+        assert_eq!(guards(&host, Moment::EPOCH), "outage 5m, flooded 1m, limited");
+        assert_eq!(guards(&Host::from(sekisho_wire::pb::v1::Host::default()), Moment::EPOCH), "");
+    }
+
+    #[test]
     fn reasons_fit_one_cell() {
         assert_eq!(reason(Some(&Reason::Quorum { hosts: 4, quorum: 3 })), "quorum");
         assert_eq!(witnessed(Some(&Reason::Quorum { hosts: 4, quorum: 3 })), "4/3");
+        let bombed = Reason::Prefix { hosts: 4, quorum: 2, units: 9, least_units: 5 };
+        assert_eq!(
+            (reason(Some(&bombed)).as_str(), witnessed(Some(&bombed)).as_str()),
+            ("prefix: 9/5 units", "4/2")
+        );
         let order = Reason::Order { operator: "ana".into(), text: "ticket 7".into() };
         assert_eq!(reason(Some(&order)), "ana: ticket 7");
         assert_eq!(tier("TIER_DROP"), "drop");

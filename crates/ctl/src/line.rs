@@ -2,8 +2,8 @@
 
 use std::io;
 
-use sekisho_model::{List, Position, Tier};
-use sekisho_wire::pb::v1 as pb;
+use sekisho_model::{List, Position};
+use sekisho_wire::readable;
 use serde::Serialize;
 
 use crate::{
@@ -36,7 +36,7 @@ impl Line {
     pub(crate) fn new(at: Position, noted: &Noted) -> Self {
         let (list, tier) = match noted.member.list {
             List::Allow => ("allow", None),
-            List::Block(Tier::Drop) => ("block", Some(pb::Tier::Drop.as_str_name())),
+            List::Block(tier) => ("block", Some(readable::tier(tier).as_str_name())),
         };
         Self {
             time: now().into(),
@@ -84,6 +84,6 @@ pub(crate) fn print(line: &Line, printer: &mut Printer<'_>) -> io::Result<()> {
 fn row(printer: &mut Printer<'_>, cells: [&str; 6], epoch: &str) -> io::Result<()> {
     let [time, revision, change, prefix, list, expires] = cells;
     let text =
-        format!("{time:<24}  {revision:<10}  {change:<6}  {prefix:<22}  {list:<5}  {expires:<24}  {epoch}");
+        format!("{time:<24}  {revision:<10}  {change:<6}  {prefix:<22}  {list:<8}  {expires:<24}  {epoch}");
     writeln!(printer.out, "{}", text.trim_end())
 }

@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-use sekisho_model::Moment;
+use sekisho_model::{Moment, Prefix};
 use sekisho_wire::{
-    Reason,
     pb::v1::{
         AllowRequest, BlockRequest, DisallowRequest, UnblockRequest,
         operator_service_client::OperatorServiceClient,
     },
+    readable,
 };
 use serde::Serialize;
-use tonic::{Code, Status, transport::Channel};
+use tonic::transport::Channel;
 
 use crate::{
-    args::{AllowArgs, BlockArgs, DisallowArgs, UnblockArgs},
+    args::{AllowArgs, BlockArgs, DisallowArgs, Order, UnblockArgs},
     client::ask,
-    errors::Failure,
+    errors::{Failure, say},
+    retry,
     table::{Printer, Show, clean, moment},
     view::{AllowlistEntry, Entry},
 };
@@ -27,16 +28,20 @@ pub(crate) async fn block(
     args: &BlockArgs,
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
-    let order = &args.order;
     let request = BlockRequest {
-        prefix: order.prefix.to_string(),
-        reason: order.reason.clone(),
+        prefix: args.prefix.to_string(),
+        reason: args.order.reason.clone(),
         ttl: duration(args.ttl),
-        dry_run: order.dry_run,
+        dry_run: args.order.dry_run,
+        request_id: request_id(&args.order, printer),
+        tier: readable::tier(args.tier.into()) as i32,
     };
-    let answer = OperatorServiceClient::new(channel).block(ask(request)).await.map_err(refused)?;
-    let entry = answer.into_inner().entry.map(Entry::from);
-    Ok(printer.print(&Blocked { entry, dry_run: order.dry_run })?)
+    let client = OperatorServiceClient::new(channel);
+    let give = async || client.clone().block(ask(request.clone())).await;
+    let answer = retry::order(&request.request_id, give).await?;
+    let entry = answer.entry.map(Entry::from);
+    let answered = Answered::new(&args.order, &request.request_id, answer.done_revision);
+    Ok(printer.print(&Blocked { entry, answered })?)
 }
 
 /// Takes a prefix off the blocklist.
@@ -45,17 +50,18 @@ pub(crate) async fn unblock(
     args: &UnblockArgs,
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
-    let order = &args.order;
-    let prefix = order.prefix.to_string();
     let request = UnblockRequest {
-        prefix: prefix.clone(),
-        reason: order.reason.clone(),
+        prefix: args.prefix.to_string(),
+        reason: args.order.reason.clone(),
         hold: duration(args.hold),
-        dry_run: order.dry_run,
+        dry_run: args.order.dry_run,
+        request_id: request_id(&args.order, printer),
     };
-    let answer = OperatorServiceClient::new(channel).unblock(ask(request)).await.map_err(refused)?;
-    let revision = answer.into_inner().revision;
-    Ok(printer.print(&Removed { revision, prefix, verb: "unblocked", dry_run: order.dry_run })?)
+    let client = OperatorServiceClient::new(channel);
+    let give = async || client.clone().unblock(ask(request.clone())).await;
+    let answer = retry::order(&request.request_id, give).await?;
+    let answered = Answered::new(&args.order, &request.request_id, answer.done_revision);
+    Ok(printer.print(&removed(answer.revision, args.prefix, "unblocked", answered))?)
 }
 
 /// Puts a prefix on the allowlist.
@@ -64,17 +70,19 @@ pub(crate) async fn allow(
     args: &AllowArgs,
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
-    let order = &args.order;
     let request = AllowRequest {
-        prefix: order.prefix.to_string(),
-        reason: order.reason.clone(),
+        prefix: args.prefix.to_string(),
+        reason: args.order.reason.clone(),
         ttl: duration(args.ttl),
-        dry_run: order.dry_run,
+        dry_run: args.order.dry_run,
+        request_id: request_id(&args.order, printer),
     };
-    let answer = OperatorServiceClient::new(channel).allow(ask(request)).await.map_err(refused)?;
-    let answer = answer.into_inner();
-    let (entry, removed) = (answer.entry.map(AllowlistEntry::from), answer.removed);
-    Ok(printer.print(&Allowed { entry, removed, dry_run: order.dry_run })?)
+    let client = OperatorServiceClient::new(channel);
+    let give = async || client.clone().allow(ask(request.clone())).await;
+    let answer = retry::order(&request.request_id, give).await?;
+    let answered = Answered::new(&args.order, &request.request_id, answer.done_revision);
+    let entry = answer.entry.map(AllowlistEntry::from);
+    Ok(printer.print(&Allowed { entry, removed: answer.removed, answered })?)
 }
 
 /// Takes a prefix off the allowlist.
@@ -83,26 +91,62 @@ pub(crate) async fn disallow(
     args: &DisallowArgs,
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
-    let order = &args.order;
-    let prefix = order.prefix.to_string();
-    let request =
-        DisallowRequest { prefix: prefix.clone(), reason: order.reason.clone(), dry_run: order.dry_run };
-    let answer = OperatorServiceClient::new(channel).disallow(ask(request)).await.map_err(refused)?;
-    let revision = answer.into_inner().revision;
-    Ok(printer.print(&Removed { revision, prefix, verb: "disallowed", dry_run: order.dry_run })?)
+    let request = DisallowRequest {
+        prefix: args.prefix.to_string(),
+        reason: args.order.reason.clone(),
+        dry_run: args.order.dry_run,
+        request_id: request_id(&args.order, printer),
+    };
+    let client = OperatorServiceClient::new(channel);
+    let give = async || client.clone().disallow(ask(request.clone())).await;
+    let answer = retry::order(&request.request_id, give).await?;
+    let answered = Answered::new(&args.order, &request.request_id, answer.done_revision);
+    Ok(printer.print(&removed(answer.revision, args.prefix, "disallowed", answered))?)
 }
 
 fn duration(span: Option<Duration>) -> Option<prost_types::Duration> {
     span.and_then(|span| span.try_into().ok())
 }
 
-/// What was to be removed is not there, or what was to be blocked is so by a wider entry: nothing
-/// changed, and nothing needs to.
-fn refused(status: Status) -> Failure {
-    if status.code() == Code::NotFound || Reason::AlreadyCovered.is_in(&status) {
-        Failure::Unchanged(Box::new(status))
-    } else {
-        status.into()
+/// The name that the operator gave to an order, or a random one. A dry run needs none.
+pub(crate) fn request_id(order: &Order, printer: &Printer<'_>) -> String {
+    let id = match &order.request_id {
+        Some(id) => id.to_string(),
+        None if order.dry_run => return String::new(),
+        None => retry::request_id(),
+    };
+    if printer.verbose {
+        say(&format!("the request id is {id}"));
+    }
+    id
+}
+
+/// What every answer to an order has.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Answered {
+    request_id: String,
+    done_revision: i64,
+    #[serde(skip)]
+    dry_run: bool,
+}
+
+impl Answered {
+    /// The answer to `order`, given by `request_id`, and carried out before at `done_revision` unless 0.
+    pub(crate) fn new(order: &Order, request_id: &str, done_revision: i64) -> Self {
+        Self { request_id: request_id.to_owned(), done_revision, dry_run: order.dry_run }
+    }
+
+    /// One line: what was `done` with `what`, or would be.
+    pub(crate) fn sentence(&self, what: &str, done: &str, revision: i64) -> String {
+        let would = if self.dry_run { "would be " } else { "" };
+        let before = if self.done_revision == 0 { "" } else { ", done before by the same request" };
+        let at = match revision {
+            0 => String::new(),
+            _ if self.dry_run => String::new(),
+            _ => format!(" (revision {revision}{before})"),
+        };
+        format!("{} {would}{done}{at}\n", clean(what))
     }
 }
 
@@ -110,15 +154,19 @@ fn refused(status: Status) -> Failure {
 struct Blocked {
     #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<Entry>,
-    #[serde(skip)]
-    dry_run: bool,
+    #[serde(flatten)]
+    answered: Answered,
 }
 
 impl Show for Blocked {
     fn show(&self, _wide: bool, _now: Moment) -> String {
         let Some(entry) = &self.entry else { return String::new() };
-        let until = until(&moment(entry.expire_time.as_ref()));
-        sentence(&entry.prefix, "blocked", &until, entry.revision, self.dry_run)
+        let done = match entry.tier {
+            "TIER_SUPPRESS" => "suppressed",
+            _ => "blocked",
+        };
+        let done = format!("{done}{}", until(&moment(entry.expire_time.as_ref())));
+        self.answered.sentence(&entry.prefix, &done, entry.revision)
     }
 }
 
@@ -127,16 +175,16 @@ struct Allowed {
     #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<AllowlistEntry>,
     removed: Vec<String>,
-    #[serde(skip)]
-    dry_run: bool,
+    #[serde(flatten)]
+    answered: Answered,
 }
 
 impl Show for Allowed {
     fn show(&self, _wide: bool, _now: Moment) -> String {
         let Some(entry) = &self.entry else { return String::new() };
-        let until = until(&moment(entry.expire_time.as_ref()));
-        let first = sentence(&entry.prefix, "allowed", &until, entry.revision, self.dry_run);
-        let removed = self.removed.iter().map(|prefix| sentence(prefix, "unblocked", "", 0, self.dry_run));
+        let done = format!("allowed{}", until(&moment(entry.expire_time.as_ref())));
+        let first = self.answered.sentence(&entry.prefix, &done, entry.revision);
+        let removed = self.removed.iter().map(|prefix| self.answered.sentence(prefix, "unblocked", 0));
         std::iter::once(first).chain(removed).collect()
     }
 }
@@ -144,26 +192,24 @@ impl Show for Allowed {
 #[derive(Serialize)]
 struct Removed {
     revision: i64,
+    #[serde(flatten)]
+    answered: Answered,
     #[serde(skip)]
     prefix: String,
     #[serde(skip)]
     verb: &'static str,
-    #[serde(skip)]
-    dry_run: bool,
+}
+
+fn removed(revision: i64, prefix: Prefix, verb: &'static str, answered: Answered) -> Removed {
+    Removed { revision, answered, prefix: prefix.to_string(), verb }
 }
 
 impl Show for Removed {
     fn show(&self, _wide: bool, _now: Moment) -> String {
-        sentence(&self.prefix, self.verb, "", self.revision, self.dry_run)
+        self.answered.sentence(&self.prefix, self.verb, self.revision)
     }
 }
 
 fn until(moment: &str) -> String {
     if moment.is_empty() { " for ever".to_owned() } else { format!(" until {moment}") }
-}
-
-fn sentence(prefix: &str, done: &str, until: &str, revision: i64, dry_run: bool) -> String {
-    let would = if dry_run { "would be " } else { "" };
-    let at = if dry_run || revision == 0 { String::new() } else { format!(" (revision {revision})") };
-    format!("{} {would}{done}{until}{at}\n", clean(prefix))
 }

@@ -6,10 +6,10 @@ use clap::CommandFactory;
 use sekisho_daemon::config;
 
 use crate::{
-    args::{Args, Verb},
+    args::{Applied, Args, Verb, Watched},
     client, describe,
     errors::Failure,
-    get, orders, status,
+    events, explain, get, orders, policy, replay, status,
     table::Printer,
     watch,
 };
@@ -30,19 +30,35 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 async fn dispatch(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
+    let policy = policy_file(&args.verb)?;
     let channel = client::connect(&args.connection).await?;
-    let mut printer = Printer::new(out, args.output);
+    let mut printer = Printer::new(out, args.output, args.verbose);
     match &args.verb {
-        Verb::Get { noun, limit } => get::run(channel, *noun, *limit, &mut printer).await,
+        Verb::Get { noun } => get::run(channel, noun, &mut printer).await,
         Verb::Describe { noun } => describe::run(channel, noun, &mut printer).await,
+        Verb::Explain { address } => explain::run(channel, *address, &mut printer).await,
         Verb::Block(order) => orders::block(channel, order, &mut printer).await,
         Verb::Unblock(order) => orders::unblock(channel, order, &mut printer).await,
         Verb::Allow(order) => orders::allow(channel, order, &mut printer).await,
         Verb::Disallow(order) => orders::disallow(channel, order, &mut printer).await,
-        Verb::Watch { initial, limit } => {
-            watch::run(channel, watch::Wanted { initial: *initial, limit: *limit }, &mut printer).await
+        Verb::Apply { noun: Applied::Policy(order) } => {
+            policy::apply(channel, order, policy, &mut printer).await
         }
+        Verb::Watch { noun: Some(Watched::Events { wanted, limit }), .. } => {
+            events::watch(channel, wanted, *limit, &mut printer).await
+        }
+        Verb::Watch { lists, noun: None } => watch::run(channel, *lists, &mut printer).await,
+        Verb::Replay(wanted) => replay::run(channel, wanted, policy, &mut printer).await,
         Verb::Status => status::run(channel, &mut printer).await,
         Verb::Completion { .. } => Ok(()),
+    }
+}
+
+/// The text of the policy file that `verb` names, read before any network; empty where it names none.
+fn policy_file(verb: &Verb) -> Result<String, Failure> {
+    match verb {
+        Verb::Apply { noun: Applied::Policy(order) } => policy::read("--file", &order.file),
+        Verb::Replay(wanted) => policy::read("--policy", &wanted.policy),
+        _ => Ok(String::new()),
     }
 }

@@ -8,7 +8,8 @@ use crate::{
     client::ask,
     errors::Failure,
     table::{Printer, Show, pairs},
-    view::Status,
+    view::{Quorums, ReachedLimit, Status},
+    words::{counted, some},
 };
 
 /// Prints the aggregator's status.
@@ -25,6 +26,7 @@ impl Show for Status {
             (false, false) => format!("NOT WRITABLE: {}", self.log_problem),
         };
         let position = self.position;
+        let [suppress, drop] = quorums(self);
         pairs([
             ("Version", self.version.clone()),
             ("Log", log),
@@ -33,10 +35,41 @@ impl Show for Status {
             ("Digest", self.digest.clone()),
             ("Entries", self.entries.to_string()),
             ("Allowlist", self.allowlist_entries.to_string()),
-            ("Drop quorum", self.drop_quorum.to_string()),
+            ("Prefixes", self.prefix_entries.to_string()),
+            ("Suppress quorum", suppress),
+            ("Drop quorum", drop),
+            ("Limits reached", reached(&self.limits_reached)),
             ("Tracked units", self.tracked_units.to_string()),
             ("Connected hosts", self.connected_hosts.to_string()),
+            ("Flooded hosts", self.flooded_hosts.to_string()),
+            ("Hosts in outage", self.outage_hosts.to_string()),
             ("Subscribers", self.subscribers.to_string()),
         ])
     }
+}
+
+/// Both quorums with what each is by; by its number alone where the aggregator tells no more.
+fn quorums(status: &Status) -> [String; 2] {
+    let Some(of) = &status.quorums else { return [String::new(), status.drop_quorum.to_string()] };
+    [(of.suppress, of.policy_suppress), (of.drop, of.policy_drop)]
+        .map(|(quorum, policy)| format!("{quorum}: {}", quorum_by(of, quorum, policy)))
+}
+
+/// What makes the quorum for IPv4 `quorum`, where the policy asks for `policy`.
+pub(crate) fn quorum_by(of: &Quorums, quorum: i32, policy: i32) -> String {
+    if quorum <= policy {
+        "by the policy".to_owned()
+    } else if quorum <= of.fraction {
+        format!("a fraction of {}", some(of.live_hosts.into(), "connected host"))
+    } else {
+        format!("chance, {} in the window", some(of.units, "unit"))
+    }
+}
+
+fn reached(limits: &[ReachedLimit]) -> String {
+    let one = |limit: &ReachedLimit| {
+        let (key, max, held) = (limit.key, counted(limit.max.into()), counted(limit.held));
+        format!("{key} ({max}): nothing is added, {held} held back")
+    };
+    if limits.is_empty() { "none".to_owned() } else { limits.iter().map(one).collect::<Vec<_>>().join("; ") }
 }

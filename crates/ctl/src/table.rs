@@ -21,12 +21,14 @@ pub(crate) trait Show: Serialize {
 pub(crate) struct Printer<'a> {
     pub(crate) out: &'a mut dyn Write,
     pub(crate) format: Format,
+    /// Whether more is said on standard error.
+    pub(crate) verbose: bool,
 }
 
 impl<'a> Printer<'a> {
     /// Prints to `out`.
-    pub(crate) fn new(out: &'a mut dyn Write, format: Format) -> Self {
-        Self { out, format }
+    pub(crate) fn new(out: &'a mut dyn Write, format: Format, verbose: bool) -> Self {
+        Self { out, format, verbose }
     }
 
     /// Whether people read it.

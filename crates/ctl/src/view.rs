@@ -65,8 +65,21 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Reason {
-    Quorum { hosts: i32, quorum: i32 },
-    Order { operator: String, text: String },
+    Quorum {
+        hosts: i32,
+        quorum: i32,
+    },
+    #[serde(rename_all = "camelCase")]
+    Prefix {
+        hosts: i32,
+        quorum: i32,
+        units: i32,
+        least_units: i32,
+    },
+    Order {
+        operator: String,
+        text: String,
+    },
 }
 
 /// A page-less list of entries.
@@ -92,6 +105,9 @@ pub(crate) struct Witness {
     pub(crate) seen_time: Option<Stamp>,
     pub(crate) retransmits: i32,
     pub(crate) hit: bool,
+    pub(crate) zone: String,
+    pub(crate) sockets: i32,
+    pub(crate) counts: &'static str,
 }
 
 /// One prefix on the allowlist.
@@ -135,6 +151,11 @@ pub(crate) struct Host {
     pub(crate) refusal: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) totals: Option<HostTotals>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flooded_until_time: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) outage_until_time: Option<Stamp>,
+    pub(crate) limited: bool,
 }
 
 /// What a sample may have missed, and what the rules did.
@@ -146,6 +167,8 @@ pub(crate) struct HostTotals {
     pub(crate) cookies_sent: i64,
     pub(crate) truncated: i64,
     pub(crate) dropped_packets: i64,
+    pub(crate) completed: i64,
+    pub(crate) stuck_units: i64,
 }
 
 /// The hosts; `head` is where the aggregator stands, for people.
@@ -181,4 +204,36 @@ pub(crate) struct Status {
     pub(crate) log_writable: bool,
     pub(crate) log_problem: String,
     pub(crate) version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quorums: Option<Quorums>,
+    pub(crate) flooded_hosts: i64,
+    pub(crate) outage_hosts: i64,
+    pub(crate) prefix_entries: i64,
+    pub(crate) limits_reached: Vec<ReachedLimit>,
+}
+
+/// The quorums as they are.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Quorums {
+    pub(crate) suppress: i32,
+    pub(crate) drop: i32,
+    pub(crate) policy_suppress: i32,
+    pub(crate) policy_drop: i32,
+    pub(crate) fraction: i32,
+    pub(crate) chance: i32,
+    pub(crate) units: i64,
+    pub(crate) live_hosts: i32,
+    pub(crate) min_zones: i32,
+}
+
+/// A limit that is reached.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct ReachedLimit {
+    pub(crate) limit: &'static str,
+    pub(crate) max: i32,
+    pub(crate) held: i64,
+    /// The key that it has in the policy.
+    #[serde(skip)]
+    pub(crate) key: &'static str,
 }

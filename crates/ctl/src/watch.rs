@@ -1,16 +1,12 @@
 //! `sekishoctl watch`: follows both lists live, a line for each change, over broken streams and
 //! restarts of the aggregator.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    num::NonZeroUsize,
-    time::Duration,
-};
+use std::{num::NonZeroUsize, time::Duration};
 
 use sekisho_daemon::shutdown;
 use sekisho_model::{
     Position,
-    limits::{BOOKMARK_INTERVAL, MAX_WATCH_BYTES, RECONNECT_BASE, RECONNECT_MAX},
+    limits::{BOOKMARK_INTERVAL, MAX_WATCH_BYTES},
 };
 use sekisho_wire::{
     feed,
@@ -18,26 +14,19 @@ use sekisho_wire::{
 };
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
-use tonic::{Code, Status, Streaming, transport::Channel};
+use tonic::{Status, Streaming, transport::Channel};
 
 use crate::{
+    args::WatchArgs,
     errors::{Failure, describe, say},
     follow::{Follower, Meant, Noted},
     line::{self, Line},
+    retry::{backoff, is_for_good},
     table::Printer,
 };
 
 /// Longest silence before the stream counts as dead.
-const SILENCE: Duration = BOOKMARK_INTERVAL.saturating_mul(3);
-
-/// What the flags ask for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
-    /// Print the members that are there at the start.
-    pub(crate) initial: bool,
-    /// Lines after which to end.
-    pub(crate) limit: Option<NonZeroUsize>,
-}
+pub(crate) const SILENCE: Duration = BOOKMARK_INTERVAL.saturating_mul(3);
 
 /// Why a stream is over.
 enum Ended {
@@ -48,7 +37,11 @@ enum Ended {
 }
 
 /// Follows until it is interrupted, `wanted` is satisfied, or the aggregator refuses for good.
-pub(crate) async fn run(channel: Channel, wanted: Wanted, printer: &mut Printer<'_>) -> Result<(), Failure> {
+pub(crate) async fn run(
+    channel: Channel,
+    wanted: WatchArgs,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
     let stop = shutdown::on_signal()?;
     let mut watch = Watch { follower: Follower::default(), wanted, printed: 0, synced: false, failures: 0 };
     tokio::select! {
@@ -59,7 +52,7 @@ pub(crate) async fn run(channel: Channel, wanted: Wanted, printer: &mut Printer<
 
 struct Watch {
     follower: Follower,
-    wanted: Wanted,
+    wanted: WatchArgs,
     printed: usize,
     synced: bool,
     failures: u32,
@@ -115,15 +108,11 @@ impl Watch {
     /// A refusal ends the program; so does everything before the first snapshot, since then nobody
     /// relies on it yet. The rest passes.
     fn judge(&self, status: Status) -> Result<Ended, Failure> {
-        let for_good = matches!(
-            status.code(),
-            Code::PermissionDenied
-                | Code::Unauthenticated
-                | Code::InvalidArgument
-                | Code::Unimplemented
-                | Code::FailedPrecondition
-        );
-        if self.synced && !for_good { Ok(Ended::Broke(describe(&status))) } else { Err(status.into()) }
+        if self.synced && !is_for_good(&status) {
+            Ok(Ended::Broke(describe(&status)))
+        } else {
+            Err(status.into())
+        }
     }
 
     fn take(&mut self, message: &WatchResponse, printer: &mut Printer<'_>) -> Result<Option<Ended>, Failure> {
@@ -159,26 +148,5 @@ impl Watch {
         printer.out.flush()?;
         let enough = self.wanted.limit.is_some_and(|limit| self.printed >= limit.get());
         Ok(enough.then_some(Ended::Enough))
-    }
-}
-
-/// A random wait of up to the base doubled `failures` times: full jitter, so that those who were cut
-/// off together do not come back together.
-fn backoff(failures: u32) -> Duration {
-    let most = RECONNECT_BASE.saturating_mul(1 << failures.min(10)).min(RECONNECT_MAX);
-    let millis = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(RandomState::new().hash_one(failures) % millis.max(1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_are_bounded_and_grow() {
-        for failures in [0, 1, 5, 40, u32::MAX] {
-            assert!(backoff(failures) < RECONNECT_MAX);
-        }
-        assert!(backoff(0) < RECONNECT_BASE);
     }
 }

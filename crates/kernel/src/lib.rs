@@ -1,5 +1,5 @@
-//! The only room that talks to the kernel: half-open sockets by sock_diag, sets by nf_tables,
-//! counters by procfs, addresses by rtnetlink.
+//! The only room that talks to the kernel: half-open and completed sockets by sock_diag, sets by nf_tables,
+//! counters by procfs, addresses and gateways by rtnetlink.
 //!
 //! It decides nothing, retries nothing and remembers nothing. Every call may block for as long as
 //! the kernel takes (seconds for a big transaction): call it from a thread of its own, never from a
@@ -17,7 +17,7 @@ mod attributes;
 mod link;
 mod message;
 
-pub use addresses::own_addresses;
+pub use addresses::{gateways, own_addresses};
 pub use error::KernelError;
 pub use netstat::Netstat;
 pub use nft::{Counters, Nft};

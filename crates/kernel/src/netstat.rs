@@ -1,19 +1,24 @@
-//! The TCP counters that say how much of an attack a pass over the sockets cannot see.
+//! The TCP counters that say how much of an attack a pass over the sockets cannot see, and how many honest
+//! clients there are.
 
 use std::fs;
 
 use crate::KernelError;
 
 /// The counters of this thread's network namespace; `/proc/net` would be those of the process.
-const PATH: &str = "/proc/thread-self/net/netstat";
+const EXTENSIONS: &str = "/proc/thread-self/net/netstat";
+/// Those of the standard MIBs.
+const STANDARD: &str = "/proc/thread-self/net/snmp";
 
-/// Counters of `TcpExt` since boot, in packets.
+/// Counters of TCP since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Netstat {
-    /// `TCPReqQFullDoCookies`: SYNs that were answered by cookie since the queue was full.
+    /// `TcpExt: TCPReqQFullDoCookies`: SYNs that were answered by cookie since the queue was full.
     pub queue_full_cookies: u64,
-    /// `SyncookiesSent`: SYNs that were answered by cookie.
+    /// `TcpExt: SyncookiesSent`: SYNs that were answered by cookie.
     pub cookies_sent: u64,
+    /// `Tcp: PassiveOpens`: inbound handshakes that were completed.
+    pub passive_opens: u64,
 }
 
 impl Netstat {
@@ -22,15 +27,20 @@ impl Netstat {
     /// # Errors
     /// When procfs is not mounted or not readable.
     pub fn read() -> Result<Self, KernelError> {
-        let text = fs::read_to_string(PATH).map_err(|e| KernelError::os("reading /proc/net/netstat", e))?;
-        Ok(Self::parse(&text))
+        let read = |path, doing| fs::read_to_string(path).map_err(|e| KernelError::os(doing, e));
+        let extensions = read(EXTENSIONS, "reading /proc/net/netstat")?;
+        Ok(Self::parse(&extensions, &read(STANDARD, "reading /proc/net/snmp")?))
     }
 
-    /// Takes the counters out of the file's text: pairs of lines, names and values, under one title.
+    /// Takes the counters out of the files' texts: pairs of lines, names and values, under one title.
     /// A counter that is not there is 0.
-    pub fn parse(text: &str) -> Self {
-        let value = |name| find(text, "TcpExt:", name).unwrap_or(0);
-        Self { queue_full_cookies: value("TCPReqQFullDoCookies"), cookies_sent: value("SyncookiesSent") }
+    pub fn parse(extensions: &str, standard: &str) -> Self {
+        let extension = |name| find(extensions, "TcpExt:", name).unwrap_or(0);
+        Self {
+            queue_full_cookies: extension("TCPReqQFullDoCookies"),
+            cookies_sent: extension("SyncookiesSent"),
+            passive_opens: find(standard, "Tcp:", "PassiveOpens").unwrap_or(0),
+        }
     }
 }
 
@@ -51,15 +61,19 @@ mod tests {
     fn columns_are_found_by_name() {
         let text = "TcpExt: SyncookiesSent SyncookiesRecv TCPReqQFullDoCookies\nTcpExt: 3 4 5\n\
                     IpExt: SyncookiesSent InOctets\nIpExt: 8 9\n";
-        assert_eq!(Netstat::parse(text), Netstat { queue_full_cookies: 5, cookies_sent: 3 });
-        assert_eq!(Netstat::parse("TcpExt: SyncookiesSent\nTcpExt: none\n"), Netstat::default());
+        let standard = "Ip: Forwarding DefaultTTL\nIp: 1 64\nTcp: RtoAlgorithm MaxConn ActiveOpens PassiveOpens\n\
+                        Tcp: 1 -1 5 7\n";
+        let wanted = Netstat { queue_full_cookies: 5, cookies_sent: 3, passive_opens: 7 };
+        assert_eq!(Netstat::parse(text, standard), wanted);
+        assert_eq!(Netstat::parse("TcpExt: SyncookiesSent\nTcpExt: none\n", "Tcp:"), Netstat::default());
     }
 
     proptest! {
         #[test]
         fn any_text_is_taken(text in ".*") {
-            Netstat::parse(&text);
-            Netstat::parse(&format!("TcpExt: {text}\nTcpExt: {text}"));
+            Netstat::parse(&text, &text);
+            let twice = |title: &str| format!("{title} {text}\n{title} {text}");
+            Netstat::parse(&twice("TcpExt:"), &twice("Tcp:"));
         }
     }
 }

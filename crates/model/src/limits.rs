@@ -8,6 +8,9 @@ pub const MAX_NAME_BYTES: usize = 253;
 /// Longest reason that an operator may give, in bytes.
 pub const MAX_REASON_BYTES: usize = 512;
 
+/// Longest policy in a request, in bytes.
+pub const MAX_POLICY_BYTES: usize = 512 << 10;
+
 /// Largest gRPC message either side takes, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 /// Most observations, hits and counter-evidence, together, in one batch.
@@ -103,12 +106,16 @@ pub const MAX_SUBSCRIBERS: usize = 20_000;
 
 /// Log entries after which a checkpoint is written.
 pub const CHECKPOINT_EVERY: u64 = 50_000;
-/// Checkpoints that are kept.
+/// Checkpoints that are kept for a restart.
 pub const CHECKPOINTS_KEPT: usize = 2;
+/// Time between the older checkpoints that are kept, as far back as the log is, for replays.
+pub const CHECKPOINT_SPACING: Duration = Duration::from_secs(86_400);
 /// Longest time between two records of a host's totals in the log.
 pub const TOTALS_INTERVAL: Duration = Duration::from_secs(30);
 /// How long events are kept for operators.
 pub const EVENT_RETENTION: Duration = Duration::from_secs(30 * 86_400);
+/// Events that are kept at most; the oldest go first.
+pub const STORED_EVENTS: u64 = 10_000_000;
 /// How long the log is kept behind the oldest kept checkpoint.
 pub const LOG_RETENTION: Duration = Duration::from_secs(7 * 86_400);
 
@@ -127,6 +134,20 @@ pub const MAX_POLL_INTERVAL: Duration = Duration::from_secs(10);
 pub const POLL_CORE_SHARE: u32 = 100;
 /// Half-open sockets that the agent follows; further rows are counted as truncated.
 pub const MAX_SOCKETS: usize = 1_000_000;
+/// Prefixes of which connections are looked for in one pass of the agent for counter-evidence.
+pub const MAX_COMPLETED_PREFIXES: usize = 256;
+/// Units with counter-evidence that one such pass takes up; further ones are counted as truncated.
+pub const MAX_COMPLETED_UNITS: usize = 4_096;
+/// Shortest time between two such passes.
+pub const MIN_COMPLETED_INTERVAL: Duration = Duration::from_secs(2);
+/// Longest time between two such passes, however costly one is.
+pub const MAX_COMPLETED_INTERVAL: Duration = Duration::from_secs(60);
+/// Shortest time between two reports of counter-evidence about the same unit.
+pub const COMPLETED_AGAIN: Duration = Duration::from_secs(60);
+/// Units that the agent has reported lately, and listed entries that are new, each; the oldest go first.
+pub const MAX_CANDIDATES: usize = 4_096;
+/// How long a unit that the agent has reported stays a candidate for counter-evidence.
+pub const CANDIDATE_TIME: Duration = Duration::from_secs(10 * 60);
 /// Time between two looks at whether another program has changed the firewall.
 pub const GUARD_INTERVAL: Duration = Duration::from_millis(400);
 /// Time between two readings of the hit sets.
@@ -139,5 +160,11 @@ pub const RECONNECT_MAX: Duration = Duration::from_secs(15);
 pub const HIT_SET_SIZE: u32 = 65_535;
 /// How long an address stays in the set of recently hit ones after its last hit.
 pub const HIT_SET_TIMEOUT: Duration = Duration::from_secs(60);
+/// Handshakes of suppressed addresses that the kernel remembers, each family. Where there are more, their
+/// retransmits pass, and are counted.
+pub const ANSWERED_SET_SIZE: u32 = 524_288;
+/// How long a handshake of a suppressed address is remembered after its last SYN-ACK: more than the longest
+/// time between two retransmits, 32 s at `tcp_synack_retries` = 6.
+pub const ANSWERED_SET_TIMEOUT: Duration = Duration::from_secs(40);
 /// Entries in one kernel set.
 pub const KERNEL_SET_SIZE: u32 = 16_777_216;

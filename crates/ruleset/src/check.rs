@@ -19,7 +19,7 @@ use crate::{
 type Blocks = BTreeMap<Prefix, Held>;
 
 /// The blocked prefixes that share an address with `prefix`, given that `blocks` are disjoint.
-fn meeting<'a>(blocks: &'a Blocks, prefix: &Prefix) -> impl Iterator<Item = Prefix> + 'a {
+pub(crate) fn meeting<'a>(blocks: &'a Blocks, prefix: &Prefix) -> impl Iterator<Item = Prefix> + 'a {
     let prefix = *prefix;
     let before = blocks.range(..prefix).next_back();
     let within = blocks.range(prefix..=Prefix::host(prefix.last()));

@@ -1,8 +1,9 @@
 //! What an agent believes is in its kernel, and the transaction that a delta makes of it.
 
 use alloc::{borrow::Cow, collections::BTreeMap, vec::Vec};
+use core::ops::Bound;
 
-use sekisho_model::{Change, Digest, Key, List, Member, Moment, Prefix, limits::MAX_ALLOW_TTL};
+use sekisho_model::{Change, Digest, Key, List, Member, Moment, Prefix, Tier, limits::MAX_ALLOW_TTL};
 
 use crate::{
     Element, Kind, MIN_TIMEOUT, Op, RulesetError, SetName, Transaction, check,
@@ -71,10 +72,23 @@ impl Mirror {
         blocks.chain(self.allows.iter().map(|(prefix, expires)| allow(*prefix, *expires)))
     }
 
+    /// The entries of the blocklist behind `prefix` in their order; from the first one on without it.
+    pub fn blocks_after(&self, prefix: Option<Prefix>) -> impl Iterator<Item = Prefix> {
+        let from = prefix.map_or(Bound::Unbounded, Bound::Excluded);
+        self.blocks.range((from, Bound::Unbounded)).map(|(prefix, _)| *prefix)
+    }
+
+    /// The entry of the blocklist that shares an address with `prefix`, and its tier; the first one, where
+    /// several lie inside it.
+    pub fn block_at(&self, prefix: &Prefix) -> Option<(Prefix, Tier)> {
+        let met = check::meeting(&self.blocks, prefix).next()?;
+        self.blocks.get(&met).map(|held| (met, held.tier))
+    }
+
     /// The elements that the kernel should hold at `now`: those that have ended are left out.
     pub fn elements(&self, now: Moment) -> impl Iterator<Item = Element> {
         let blocks = self.blocks.iter().filter_map(move |(prefix, held)| {
-            element(SetName::for_block(prefix), Range::from(*prefix), held.expires, now)
+            element(SetName::for_block(prefix, held.tier), Range::from(*prefix), held.expires, now)
         });
         blocks.chain(self.cover.iter().filter_map(move |piece| piece_element(piece, now)))
     }
@@ -88,7 +102,7 @@ impl Mirror {
     /// the members' ends are in.
     ///
     /// Removals come before additions. A member that has ended is not added; one that is held with
-    /// another end is removed and added; one that is held as it is costs nothing.
+    /// another end or at another tier is removed and added; one that is held as it is costs nothing.
     ///
     /// # Errors
     /// When the lists would be such that the kernel must refuse them, or would block something
@@ -154,13 +168,18 @@ impl Mirror {
         if before == state.as_ref() && state.is_some() {
             return;
         }
-        let (set, range) = (SetName::for_block(prefix), Range::from(*prefix));
-        // Also an address that this mirror lacks: the kernel may be a step ahead of it, after a restart. Not
-        // so an interval, whose removal would take another that begins at the same address with it.
-        if before.is_some() || (state.is_none() && set.kind() == Kind::Hash) {
-            steps.removes.push(Op::Remove { set, range });
+        let range = Range::from(*prefix);
+        for tier in [Tier::Suppress, Tier::Drop] {
+            let set = SetName::for_block(prefix, tier);
+            // Also an address that this mirror lacks: the kernel may be a step ahead of it, after a restart. Not
+            // so an interval, whose removal would take another that begins at the same address with it.
+            let stray = state.is_none() && set.kind() == Kind::Hash;
+            if stray || before.is_some_and(|held| held.tier == tier) {
+                steps.removes.push(Op::Remove { set, range });
+            }
         }
-        let after = state.and_then(|held| element(set, range, held.expires, now));
+        let after =
+            state.and_then(|held| element(SetName::for_block(prefix, held.tier), range, held.expires, now));
         steps.adds.extend(after.map(|element| element.add()));
     }
 

@@ -61,7 +61,7 @@ impl Op {
             return Err(RulesetError::Family { set, range });
         }
         match (set.kind(), self) {
-            (Kind::Dynamic, _) => Err(RulesetError::Dynamic(set)),
+            (Kind::Dynamic | Kind::Handshakes, _) => Err(RulesetError::Dynamic(set)),
             (Kind::Hash, _) if !range.is_single() => Err(RulesetError::NotAnAddress { set, range }),
             (_, Self::Add { timeout, .. }) if *timeout < MIN_TIMEOUT => {
                 Err(RulesetError::Timeout { set, range })
@@ -175,17 +175,18 @@ impl FromStr for Transaction {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString;
+    use alloc::{format, string::ToString};
 
     use super::*;
 
     #[test]
     fn the_text_form_is_fixed() {
         let text = "remove element dropnet4 203.0.113.0/24\n\
+                    add element suppressnet4 203.0.113.0/24 timeout 599s\n\
                     add element drop4 203.0.113.7 timeout 599s\n\
                     add element allow6 2001:db8::-2001:db8::2 timeout 1500ms\n";
         let transaction: Transaction = text.parse().unwrap();
-        assert_eq!(transaction.len(), 3);
+        assert_eq!(transaction.len(), 4);
         assert_eq!(transaction.to_string(), text);
     }
 
@@ -198,7 +199,11 @@ mod tests {
             RulesetError::NotAnAddress { .. }
         ));
         assert!(matches!(refuse("add element drop4 203.0.113.7 timeout 0s"), RulesetError::Timeout { .. }));
-        assert!(matches!(refuse("remove element hit4 203.0.113.7"), RulesetError::Dynamic(SetName::Hit4)));
+        for (set, text) in
+            [(SetName::Hit4, "hit4"), (SetName::SupHit4, "sup-hit4"), (SetName::Answered4, "answered4")]
+        {
+            assert_eq!(refuse(&format!("remove element {text} 203.0.113.7")), RulesetError::Dynamic(set));
+        }
         for text in
             ["add element drop4 203.0.113.7", "add element nosuch 1.2.3.4 timeout 5s", "flush ruleset"]
         {

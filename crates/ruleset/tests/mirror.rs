@@ -39,9 +39,13 @@ fn prefix() -> impl Strategy<Value = (Prefix, bool)> {
     })
 }
 
+fn tier() -> impl Strategy<Value = Tier> {
+    prop_oneof![Just(Tier::Suppress), Just(Tier::Drop)]
+}
+
 fn change() -> impl Strategy<Value = Change> {
-    (prefix(), any::<bool>(), -2i64..40).prop_map(|((prefix, allow), put, seconds)| {
-        let list = if allow { List::Allow } else { List::Block(Tier::Drop) };
+    (prefix(), tier(), any::<bool>(), -2i64..40).prop_map(|((prefix, allow), tier, put, seconds)| {
+        let list = if allow { List::Allow } else { List::Block(tier) };
         let member = Member { prefix, list, expires: Moment::from_millis(START + seconds * 500) };
         if put { Change::Put(member) } else { Change::Remove(member.key()) }
     })
@@ -122,11 +126,11 @@ fn sound(members: &BTreeMap<Key, Member>) -> bool {
 /// Changes to lists that share all their addresses, so that nearly everything is in the way of
 /// something.
 fn crowded() -> impl Strategy<Value = Change> {
-    (change(), 0u8..4).prop_map(|(change, list)| {
+    (change(), tier(), 0u8..4).prop_map(|(change, tier, list)| {
         let key = Key { allow: list == 0, prefix: change.key().prefix };
         match change {
             Change::Put(member) if key.allow => Change::Put(Member { list: List::Allow, ..member }),
-            Change::Put(member) => Change::Put(Member { list: List::Block(Tier::Drop), ..member }),
+            Change::Put(member) => Change::Put(Member { list: List::Block(tier), ..member }),
             Change::Remove(_) => Change::Remove(key),
         }
     })
@@ -190,6 +194,57 @@ fn a_delta_has_the_expected_text() {
          remove element drop4 203.0.113.7\n\
          add element drop4 203.0.113.7 timeout 698500ms\n"
     );
+}
+
+fn at(tier: Tier, change: Change) -> Change {
+    match change {
+        Change::Put(member) => Change::Put(Member { list: List::Block(tier), ..member }),
+        removed @ Change::Remove(_) => removed,
+    }
+}
+
+#[test]
+fn an_entry_moves_between_the_tiers_in_one_transaction() {
+    let both = [block("203.0.113.7", 600), block("198.51.100.0/24", 600), block("2001:db8:1::/64", 600)];
+    let gentle = both.map(|change| at(Tier::Suppress, change));
+    let mut mirror = Mirror::new();
+    mirror.apply(&both);
+    assert_eq!(
+        mirror.plan(&gentle, now()).unwrap().to_string(),
+        "remove element dropnet4 198.51.100.0/24\n\
+         remove element drop4 203.0.113.7\n\
+         remove element dropnet6 2001:db8:1::/64\n\
+         add element suppressnet4 198.51.100.0/24 timeout 600s\n\
+         add element suppress4 203.0.113.7 timeout 600s\n\
+         add element suppressnet6 2001:db8:1::/64 timeout 600s\n"
+    );
+    mirror.apply(&gentle);
+    assert_eq!(mirror.len(), 3);
+    assert_eq!(
+        mirror.block_at(&"198.51.100.9".parse().unwrap()),
+        Some(("198.51.100.0/24".parse().unwrap(), Tier::Suppress))
+    );
+    // The two tiers share one list: what one holds is in the way of the other.
+    let inside = at(Tier::Drop, block("198.51.100.9", 60));
+    assert!(matches!(mirror.plan(&[inside], now()).unwrap_err(), RulesetError::Overlap { .. }));
+    // Wherever an address is that this mirror may lack, it goes.
+    let gone = mirror.plan(&[Change::Remove(both[0].key())], now()).unwrap();
+    assert_eq!(gone.to_string(), "remove element suppress4 203.0.113.7\nremove element drop4 203.0.113.7\n");
+}
+
+#[test]
+fn entries_are_walked_in_order_from_anywhere() {
+    let changes = [block("203.0.113.7", 60), block("198.51.100.0/24", 60), block("2001:db8::/64", 60)];
+    let mut mirror = Mirror::new();
+    mirror.apply(&changes);
+    let names = |from: Option<&str>| -> Vec<String> {
+        mirror.blocks_after(from.map(|text| text.parse().unwrap())).map(|prefix| prefix.to_string()).collect()
+    };
+    assert_eq!(names(None), ["198.51.100.0/24", "203.0.113.7", "2001:db8::/64"]);
+    assert_eq!(names(Some("198.51.100.0/24")), ["203.0.113.7", "2001:db8::/64"]);
+    assert_eq!(names(Some("203.0.113.0/24")), ["203.0.113.7", "2001:db8::/64"]);
+    assert!(names(Some("2001:db8::/64")).is_empty());
+    assert_eq!(mirror.block_at(&"192.0.2.1".parse().unwrap()), None);
 }
 
 #[test]

@@ -2,8 +2,14 @@
 //!
 //! A checkpoint is written in pieces, and its header comes last, alone and synced: a crash before it
 //! leaves pieces that the next opening sweeps away, and the older checkpoint as it was.
+//!
+//! The newest are kept for a restart. Of the older ones some are kept as well, as far apart as
+//! [`CHECKPOINT_SPACING`] and as far back as the log is kept: a replay of the last days begins at one.
 
-use sekisho_model::{Moment, Revision, limits::CHECKPOINTS_KEPT};
+use sekisho_model::{
+    Moment, Revision,
+    limits::{CHECKPOINT_SPACING, CHECKPOINTS_KEPT, LOG_RETENTION},
+};
 
 use crate::{
     Store, StoreError,
@@ -30,8 +36,7 @@ pub struct Checkpoint {
 }
 
 impl Store {
-    /// Writes a checkpoint of everything up to `at`, and forgets the oldest beyond
-    /// [`CHECKPOINTS_KEPT`]. When it returns, the checkpoint and all deltas put before are durable.
+    /// Writes a checkpoint of everything up to `at`, and forgets those that nobody needs any more. When it returns, the checkpoint and all deltas put before are durable.
     ///
     /// # Errors
     /// `Outside` where the log has no `at`; else as for an append.
@@ -66,7 +71,8 @@ impl Store {
         let damaged = |other: &mut Found| self.damaged.contains(&other.at) || other.header.is_err();
         let mut surplus: Vec<_> = others.extract_if(.., damaged).collect();
         let newer = others.partition_point(|other| other.at > at);
-        surplus.extend(others.drain(newer.max(CHECKPOINTS_KEPT - 1).min(others.len())..));
+        let older = others.split_off(newer.max(CHECKPOINTS_KEPT - 1).min(others.len()));
+        surplus.extend(thinned(older, new.time));
         self.commit(true, |batch| {
             for old in replaced.iter().chain(&surplus) {
                 batch.delete(Family::Headers, &header::key(old.at))?;
@@ -114,6 +120,20 @@ impl Store {
     }
 }
 
+/// Of old checkpoints, the newest first, those that no replay needs: too near to the one before, or so old
+/// that the one after is old enough. Who stays once is not in the way of those that come later.
+fn thinned(older: Vec<Found>, now: Moment) -> Vec<Found> {
+    let time = |found: &Found| found.header.as_ref().map_or(Moment::EPOCH, |header| header.time);
+    let (mut kept, mut surplus) = (Vec::<Found>::new(), Vec::new());
+    for found in older.into_iter().rev() {
+        let near = kept.last().is_some_and(|before| time(&found) < time(before) + CHECKPOINT_SPACING);
+        if near { surplus.push(found) } else { kept.push(found) }
+    }
+    let old = kept.iter().skip(1).take_while(|next| time(next) <= now - LOG_RETENTION).count();
+    surplus.extend(kept.drain(..old));
+    surplus
+}
+
 /// A header as it is on the disk, maybe damaged.
 struct Found {
     at: i64,
@@ -129,6 +149,20 @@ fn headers(db: &Database) -> Result<Vec<Found>, StoreError> {
         Ok(Found { at, header })
     };
     db.backwards(Family::Headers)?.map(read).collect()
+}
+
+/// Where the checkpoints are whose headers are whole, the newest first.
+pub(crate) fn places(db: &Database) -> Result<Vec<(Revision, Moment)>, StoreError> {
+    let place = |found: Found| Some((Revision(found.at), found.header.ok()?.time));
+    Ok(headers(db)?.into_iter().filter_map(place).collect())
+}
+
+/// The checkpoint at `at`.
+pub(crate) fn at(db: &Database, at: Revision) -> Result<Option<Checkpoint>, StoreError> {
+    let Some(value) = db.get(Family::Headers, &header::key(at.0))? else { return Ok(None) };
+    let header = header::decode(at.0, &value).map_err(|what| StoreError::corrupt(at.0, what))?;
+    let (time, bytes) = load(db, at.0, &header)?;
+    Ok(Some(Checkpoint { at, time, bytes, passed_over: Vec::new() }))
 }
 
 /// The index of the oldest checkpoint that is kept.
@@ -229,8 +263,36 @@ mod tests {
             store.reopen().unwrap();
             assert_eq!(newest(&mut store), (at, vec![]));
         }
-        assert_eq!(kept(&store), [8, 6]);
-        assert_eq!(pieces(&store), 8, "of both, and none of the others");
+        assert_eq!(kept(&store), [8, 6, 2]);
+        assert_eq!(pieces(&store), 12, "of these, and none of the others");
+    }
+
+    #[test]
+    fn some_of_the_older_are_kept_for_replays() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = filled(&dir);
+        let hour = 3_600_000;
+        // Four a day for 20 days.
+        for at in 1..=80_i64 {
+            let sequence = 10 + u64::try_from(at).unwrap();
+            let time = Moment::from_millis(at * 6 * hour);
+            let record = Record { format: 1, writer: 1, sequence, time, payload: b"x" };
+            let index = store.append(record).unwrap();
+            store.put_checkpoint(index, time, [b"c"]).unwrap();
+            store.reopen().unwrap();
+            let kept = store.reader().checkpoints().unwrap();
+            let times: Vec<i64> = kept.iter().map(|(_, time)| time.as_millis() / hour).collect();
+            assert!(times.len() <= 11, "{times:?}");
+            assert_eq!(times[0], at * 6);
+            assert!(times[1..].windows(2).skip(1).all(|pair| pair[0] - pair[1] == 24), "{times:?}");
+            let oldest = *times.last().unwrap();
+            assert!(oldest == 6 || at * 6 - oldest >= 7 * 24, "a week back: {times:?}");
+            assert!(at * 6 - oldest < 9 * 24, "and not much more: {times:?}");
+        }
+        let (at, time) = store.reader().checkpoints().unwrap()[4];
+        let found = store.reader().checkpoint(at).unwrap().unwrap();
+        assert_eq!((found.at, found.time, found.bytes), (at, time, b"c".to_vec()));
+        assert_eq!(store.reader().checkpoint(Revision(3)).unwrap(), None);
     }
 
     #[test]

@@ -24,6 +24,19 @@ impl Database {
         Ok(Self { dir: dir.into(), db })
     }
 
+    /// Opens what is in `dir` as it is now, and writes nothing, not even a lock: another process may have it
+    /// open. What that one writes later is not seen.
+    pub(crate) fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
+        let place = home::existing(dir)?;
+        let failed = |status| StoreError::status(dir.into(), &status);
+        let options = tuning::reading();
+        let there = DB::list_cf(&options, &place).map_err(failed)?;
+        let families =
+            tuning::families().into_iter().filter(|family| there.iter().any(|name| name == family.name()));
+        let db = DB::open_cf_descriptors_read_only(&options, place, families, false).map_err(failed)?;
+        Ok(Self { dir: dir.into(), db })
+    }
+
     fn failed(&self, status: &rocksdb::Error) -> StoreError {
         StoreError::status(self.dir.clone(), status)
     }
@@ -56,6 +69,11 @@ impl Database {
     /// The rows from the last one backwards.
     pub(crate) fn backwards(&self, family: Family) -> Result<Rows<'_>, StoreError> {
         self.rows(family, IteratorMode::End)
+    }
+
+    /// The rows from `key` backwards: first the one under it, if there is one.
+    pub(crate) fn backwards_from(&self, family: Family, key: &[u8]) -> Result<Rows<'_>, StoreError> {
+        self.rows(family, IteratorMode::From(key, Direction::Reverse))
     }
 
     fn rows(&self, family: Family, mode: IteratorMode<'_>) -> Result<Rows<'_>, StoreError> {

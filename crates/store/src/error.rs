@@ -21,6 +21,12 @@ pub enum StoreError {
         /// What was found in it.
         found: String,
     },
+    /// There is no store to read.
+    #[error("{} holds no store; name the data directory of an aggregator, or a copy of it", path.display())]
+    NoStore {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The directory was written by a newer release.
     #[error("{} has format {found}, this release knows up to {known}; run the release that wrote it, or a newer one", path.display())]
     Newer {

@@ -9,8 +9,8 @@ use std::{
 
 use crate::StoreError;
 
-/// The newest format of the directory that this release reads, and the one that it writes.
-const FORMAT: u32 = 1;
+/// The newest format of the directory that this release reads, and the one that it writes. 1 had no events.
+const FORMAT: u32 = 2;
 /// What `FORMAT` begins with.
 const MARK: &str = "sekisho-store ";
 /// What may lie in a new directory: the root of a file system, or what a crash left of our start.
@@ -21,7 +21,9 @@ pub(crate) fn prepare(dir: &Path) -> Result<PathBuf, StoreError> {
     let failed = |error: io::Error| StoreError::file(dir.into(), &error);
     private(dir).map_err(failed)?;
     match fs::read_to_string(dir.join("FORMAT")) {
-        Ok(text) => check(dir, &text)?,
+        // What an older release wrote is this release's from now on: the older one would not understand it.
+        Ok(text) if check(dir, &text)? < FORMAT => mark(dir).map_err(failed)?,
+        Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {
             refuse_foreign(dir)?;
             mark(dir).map_err(failed)?;
@@ -34,15 +36,25 @@ pub(crate) fn prepare(dir: &Path) -> Result<PathBuf, StoreError> {
     Ok(db)
 }
 
+/// Checks a directory that is only read, and gives the place of the database in it. Nothing is changed.
+pub(crate) fn existing(dir: &Path) -> Result<PathBuf, StoreError> {
+    match fs::read_to_string(dir.join("FORMAT")) {
+        Ok(text) => check(dir, &text).map(|_| dir.join("db")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(StoreError::NoStore { path: dir.into() }),
+        Err(error) => Err(StoreError::file(dir.into(), &error)),
+    }
+}
+
 /// A directory that only its owner reads. One that is there keeps the mode that the operator chose.
 fn private(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-fn check(dir: &Path, text: &str) -> Result<(), StoreError> {
+/// The format that the directory has.
+fn check(dir: &Path, text: &str) -> Result<u32, StoreError> {
     let number = text.strip_prefix(MARK).and_then(|rest| rest.trim_end().parse().ok());
     match number {
-        Some(1..=FORMAT) => Ok(()),
+        Some(found @ 1..=FORMAT) => Ok(found),
         Some(found) if found > FORMAT => Err(StoreError::Newer { path: dir.into(), found, known: FORMAT }),
         _ => Err(StoreError::Foreign { path: dir.into(), found: "a FORMAT file of something else".into() }),
     }
@@ -102,11 +114,25 @@ mod tests {
     #[test]
     fn a_newer_format_is_refused_and_nonsense_is_foreign() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("FORMAT"), "sekisho-store 2\n").unwrap();
-        assert!(matches!(prepare(dir.path()), Err(StoreError::Newer { found: 2, known: 1, .. })));
+        fs::write(dir.path().join("FORMAT"), "sekisho-store 3\n").unwrap();
+        assert!(matches!(prepare(dir.path()), Err(StoreError::Newer { found: 3, known: 2, .. })));
+        assert!(matches!(existing(dir.path()), Err(StoreError::Newer { .. })));
         for text in ["", "sekisho-store x", "sekisho-store 0", "other 1"] {
             fs::write(dir.path().join("FORMAT"), text).unwrap();
             assert!(matches!(prepare(dir.path()), Err(StoreError::Foreign { .. })), "{text}");
+            assert!(matches!(existing(dir.path()), Err(StoreError::Foreign { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn an_older_format_is_taken_over_unless_it_is_only_read() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(existing(dir.path()), Err(StoreError::NoStore { .. })));
+        let format = dir.path().join("FORMAT");
+        fs::write(&format, "sekisho-store 1\n").unwrap();
+        existing(dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(&format).unwrap(), "sekisho-store 1\n");
+        prepare(dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(&format).unwrap(), "sekisho-store 2\n");
     }
 }

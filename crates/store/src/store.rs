@@ -13,6 +13,7 @@ use crate::{
     Reader, StoreError,
     database::{Batch, Database},
     deltas::Chain,
+    events::Span,
     kv::{Family, epoch},
     records,
 };
@@ -37,11 +38,13 @@ pub struct Store {
     pub(crate) epoch: Epoch,
     pub(crate) ends: Ends,
     pub(crate) chain: Chain,
+    pub(crate) span: Span,
     /// The generation of the newest checkpoint's chunks.
     pub(crate) generation: u64,
     /// Checkpoints that were found damaged, and are to be replaced.
     pub(crate) damaged: Vec<i64>,
     pub(crate) deltas_kept: u64,
+    pub(crate) events_kept: u64,
     /// A write failed: what is on the disk is unknown until it was opened again.
     failed: bool,
 }
@@ -68,9 +71,11 @@ impl Store {
             epoch: Epoch::default(),
             ends: Ends::default(),
             chain: Chain::default(),
+            span: Span::default(),
             generation: 0,
             damaged: Vec::new(),
             deltas_kept: limits::STORED_DELTAS,
+            events_kept: limits::STORED_EVENTS,
             failed: true,
         };
         store.attach(options)?;
@@ -97,6 +102,7 @@ impl Store {
         self.ends = records::ends(&db)?;
         self.epoch = load_epoch(&db, self.ends, options)?;
         self.chain = Chain::load(&db, self.ends.last)?;
+        self.span = Span::load(&db, self.ends.last)?;
         self.generation = crate::checkpoints::clean(&db)?;
         *self.shared.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&db));
         self.db = Some(db);

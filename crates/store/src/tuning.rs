@@ -44,6 +44,15 @@ pub(crate) fn database() -> Options {
     options
 }
 
+/// Options for reading only. All files are opened at once: whoever writes to them may remove some.
+pub(crate) fn reading() -> Options {
+    let mut options = database();
+    options.create_if_missing(false);
+    options.create_missing_column_families(false);
+    options.set_max_open_files(-1);
+    options
+}
+
 /// All families with their options.
 pub(crate) fn families() -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(BLOCK_CACHE);
@@ -59,7 +68,7 @@ fn one(family: Family, cache: &Cache) -> Options {
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(match family {
         Family::Meta | Family::Headers => 256 * KIB,
-        Family::Log | Family::Chunks | Family::Deltas => 8 * MIB,
+        Family::Log | Family::Chunks | Family::Deltas | Family::Events | Family::About => 8 * MIB,
     });
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_bottommost_compression_type(DBCompressionType::Zstd);

@@ -1,13 +1,15 @@
 //! `BlocklistService`: the list live, and as pages for people.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use sekisho_model::{Entry, Position, Prefix, Unit, limits::SUBSCRIBER_FRAMES};
+use sekisho_engine::HostRecord;
+use sekisho_model::{Position, Prefix, Unit, limits::SUBSCRIBER_FRAMES};
 use sekisho_wire::{
-    Reason,
+    Malformed, Reason,
     pb::v1::{
-        GetEntryRequest, GetEntryResponse, GetStatusRequest, GetStatusResponse, ListAllowlistRequest,
-        ListAllowlistResponse, ListEntriesRequest, ListEntriesResponse, WatchRequest, WatchResponse, Witness,
+        ExplainRequest, ExplainResponse, GetEntryRequest, GetEntryResponse, GetStatusRequest,
+        GetStatusResponse, ListAllowlistRequest, ListAllowlistResponse, ListEntriesRequest,
+        ListEntriesResponse, ReachedLimit, WatchRequest, WatchResponse,
         blocklist_service_server::BlocklistService,
     },
     readable,
@@ -16,7 +18,13 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::grpc::{Context, auth, paging, subscriber};
+use crate::{
+    grpc::{Context, auth, events, explain, log_unavailable, paging, stopping, subscriber},
+    trail,
+};
+
+/// Events that an explanation ends with, at most.
+const HISTORY: usize = 50;
 
 /// The service.
 pub struct Blocklist(pub Context);
@@ -74,15 +82,27 @@ impl BlocklistService for Blocklist {
         let Some(entry) = engine.entry(&prefix).or_else(covering) else {
             return Err(Reason::NotFound.status(format!("{prefix} is not on the blocklist")));
         };
-        let witnesses = unit(entry).map(|unit| engine.witnesses(unit)).unwrap_or_default();
-        let witness = |witness: sekisho_engine::Witness| Witness {
-            host_id: witness.host.to_string(),
-            seen_time: Some(readable::timestamp(witness.seen)),
-            retransmits: i32::from(witness.retransmits),
-            hit: witness.is_hit,
-        };
-        let witnesses = witnesses.into_iter().map(witness).collect();
+        let picture = engine.explain(entry.prefix.address(), self.0.shared.now());
+        let witnesses = picture.witnesses.iter().map(explain::witness).collect();
         Ok(Response::new(GetEntryResponse { entry: Some(readable::entry(entry)), witnesses }))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        auth::operator(&request)?;
+        let prefix = readable::prefix(&request.get_ref().address)?;
+        let unit = Unit::of(prefix.address()).prefix();
+        if !(prefix.is_host() || prefix == unit) {
+            let problem = format!("{prefix} has many addresses; ask about one of them");
+            return Err(Malformed::field("address", problem).into());
+        }
+        let shared = self.0.shared.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let picture = explain::explanation(&shared.engine().explain(prefix.address(), shared.now()));
+            events::history(&shared, unit, HISTORY).map(|history| ExplainResponse { history, ..picture })
+        });
+        let answer = asked.await.map_err(|_| stopping())?;
+        let answer = answer.map_err(|error| log_unavailable(&error.to_string()))?;
+        Ok(Response::new(answer))
     }
 
     async fn list_allowlist(
@@ -110,6 +130,17 @@ impl BlocklistService for Blocklist {
         let problem = shared.problem().borrow().clone();
         let position = Position { epoch: shared.epoch, revision: engine.revision() };
         let watching = sekisho_model::limits::MAX_SUBSCRIBERS - self.0.subscribers.available_permits();
+        let quorums = engine.quorums();
+        let now = shared.now();
+        let hosts = |is: &dyn Fn(&HostRecord) -> bool| count(engine.hosts().filter(|host| is(host)).count());
+        let reached = |(limit, held)| ReachedLimit {
+            limit: trail::limit(limit) as i32,
+            max: readable::count(match limit {
+                sekisho_engine::Limit::Entries => engine.policy().max_entries,
+                sekisho_engine::Limit::NewPerMinute => engine.policy().new_per_minute,
+            }),
+            held: count(held),
+        };
         Ok(Response::new(GetStatusResponse {
             position: Some(readable::position(position)),
             digest: engine.digest().to_string(),
@@ -118,18 +149,17 @@ impl BlocklistService for Blocklist {
             tracked_units: count(counters.tracked_units),
             connected_hosts: count(self.0.roster.reporting()),
             subscribers: count(watching),
-            drop_quorum: i32::try_from(engine.policy().drop_quorum).unwrap_or(i32::MAX),
+            drop_quorum: readable::count(quorums.drop),
             log_writable: problem.is_none(),
             log_problem: problem.unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            quorums: Some(explain::quorums(&quorums)),
+            flooded_hosts: hosts(&|host| host.flooded_until > now),
+            outage_hosts: hosts(&|host| host.outage_until > now),
+            prefix_entries: count(engine.listed_prefixes()),
+            limits_reached: engine.held_back().map(reached).collect(),
         }))
     }
-}
-
-/// The unit that an entry is about; none for a prefix of many units.
-fn unit(entry: &Entry) -> Option<Unit> {
-    let address: IpAddr = entry.prefix.address();
-    Some(Unit::of(address)).filter(|unit| unit.prefix() == entry.prefix)
 }
 
 fn count(value: impl TryInto<i64>) -> i64 {

@@ -53,6 +53,8 @@ impl Fleet {
         let presence = self.0.roster.get(&record.id);
         let seen = presence.last_report.unwrap_or(record.last_seen);
         let totals = if presence.last_report.is_some() { presence.totals } else { record.totals };
+        let now = self.0.shared.now();
+        let still = |until: &sekisho_model::Moment| *until > now;
         Host {
             host_id: record.id.to_string(),
             zone: record.zone.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -67,6 +69,9 @@ impl Fleet {
             applied_time: presence.applied.map(|(_, at)| readable::timestamp(at)),
             refusal: presence.refusal,
             totals: Some(observation::totals(&totals)),
+            flooded_until_time: Some(record.flooded_until).filter(still).map(readable::timestamp),
+            outage_until_time: Some(record.outage_until).filter(still).map(readable::timestamp),
+            limited: record.is_limited,
         }
     }
 }

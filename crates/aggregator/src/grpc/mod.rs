@@ -2,9 +2,12 @@
 
 pub mod auth;
 pub mod blocklist;
+pub mod events;
+pub mod explain;
 pub mod fleet;
 pub mod operator;
 pub mod paging;
+pub mod replay;
 pub mod report;
 pub mod server;
 pub mod subscriber;
@@ -31,6 +34,8 @@ pub struct Context {
     pub subscribers: Arc<Semaphore>,
     /// Places for snapshots under way.
     pub snapshots: Arc<Semaphore>,
+    /// The place for a replay.
+    pub replays: Arc<Semaphore>,
     /// Cancelled when the process stops.
     pub stop: CancellationToken,
 }

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use sekisho_engine::{OrderPreview, Refusal};
 use sekisho_model::{
-    Change, Input, List, Member, Moment, OperatorId, Order, OrderKind, Prefix, Revision, Tier,
-    limits::MAX_ALLOW_TTL,
+    Change, Input, List, Member, Moment, OperatorId, Order, OrderKind, Policy, Prefix, Revision, Tier,
+    limits::{MAX_ALLOW_TTL, MAX_POLICY_BYTES},
 };
 use sekisho_wire::{
     Reason,
     pb::v1::{
         AllowRequest, AllowResponse, AllowlistEntry, BlockRequest, BlockResponse, DisallowRequest,
-        DisallowResponse, Entry, UnblockRequest, UnblockResponse, operator_service_server::OperatorService,
+        DisallowResponse, Entry, GetPolicyRequest, GetPolicyResponse, SetPolicyRequest, SetPolicyResponse,
+        UnblockRequest, UnblockResponse, operator_service_server::OperatorService,
     },
     readable,
 };
@@ -33,35 +34,34 @@ pub struct Operators(pub Context);
 impl OperatorService for Operators {
     async fn block(&self, request: Request<BlockRequest>) -> Result<Response<BlockResponse>, Status> {
         let operator = auth::operator(&request)?;
-        let BlockRequest { prefix, reason, ttl, dry_run } = request.into_inner();
-        let kind = OrderKind::Block { ttl: readable::duration("ttl", ttl, DEFAULT_SPAN)? };
-        let order = order(operator, &prefix, &reason, kind)?;
-        let (revision, preview) = self.carry_out(order.clone(), dry_run).await?;
-        let entry = self.0.shared.engine().entry(&order.prefix).filter(|_| !dry_run).map(readable::entry);
-        let entry = entry.unwrap_or_else(|| planned_entry(&order, &preview, revision, self.0.shared.now()));
-        Ok(Response::new(BlockResponse { entry: Some(entry) }))
+        let BlockRequest { prefix, reason, ttl, dry_run, request_id, tier } = request.into_inner();
+        let (prefix, tier) = (readable::prefix(&prefix)?, readable::tier_from("tier", tier)?);
+        let kind = OrderKind::Block { prefix, tier, ttl: readable::duration("ttl", ttl, DEFAULT_SPAN)? };
+        let order = order(operator, &reason, &request_id, kind)?;
+        let done = self.carry_out(order.clone(), dry_run).await?;
+        let is_new = !dry_run && done.preview.done.is_none();
+        let entry = self.0.shared.engine().entry(&prefix).filter(|_| is_new).map(readable::entry);
+        let entry = entry.unwrap_or_else(|| planned_entry(&order, prefix, tier, &done, self.0.shared.now()));
+        Ok(Response::new(BlockResponse { entry: Some(entry), done_revision: done.before() }))
     }
 
     async fn unblock(&self, request: Request<UnblockRequest>) -> Result<Response<UnblockResponse>, Status> {
         let operator = auth::operator(&request)?;
-        let UnblockRequest { prefix, reason, hold, dry_run } = request.into_inner();
-        let kind = OrderKind::Unblock { hold: readable::duration("hold", hold, DEFAULT_SPAN)? };
-        let (revision, _) = self.carry_out(order(operator, &prefix, &reason, kind)?, dry_run).await?;
-        Ok(Response::new(UnblockResponse { revision: revision.0 }))
+        let UnblockRequest { prefix, reason, hold, dry_run, request_id } = request.into_inner();
+        let (prefix, hold) = (readable::prefix(&prefix)?, readable::duration("hold", hold, DEFAULT_SPAN)?);
+        let order = order(operator, &reason, &request_id, OrderKind::Unblock { prefix, hold })?;
+        let done = self.carry_out(order, dry_run).await?;
+        Ok(Response::new(UnblockResponse { revision: done.revision().0, done_revision: done.before() }))
     }
 
     async fn allow(&self, request: Request<AllowRequest>) -> Result<Response<AllowResponse>, Status> {
         let operator = auth::operator(&request)?;
-        let AllowRequest { prefix, reason, ttl, dry_run } = request.into_inner();
-        let kind = OrderKind::Allow { ttl: readable::duration("ttl", ttl, MAX_ALLOW_TTL)? };
-        let order = order(operator, &prefix, &reason, kind)?;
-        let (revision, preview) = self.carry_out(order.clone(), dry_run).await?;
-        let removed = preview.changes.iter().filter_map(|change| match change {
-            Change::Remove(key) if !key.allow => Some(key.prefix.to_string()),
-            _ => None,
-        });
-        let entry = Some(allowlist_entry(&order, &preview, revision));
-        Ok(Response::new(AllowResponse { entry, removed: removed.collect() }))
+        let AllowRequest { prefix, reason, ttl, dry_run, request_id } = request.into_inner();
+        let (prefix, ttl) = (readable::prefix(&prefix)?, readable::duration("ttl", ttl, MAX_ALLOW_TTL)?);
+        let order = order(operator, &reason, &request_id, OrderKind::Allow { prefix, ttl })?;
+        let done = self.carry_out(order.clone(), dry_run).await?;
+        let entry = Some(allowlist_entry(&order, prefix, ttl, &done));
+        Ok(Response::new(AllowResponse { entry, removed: done.removed(), done_revision: done.before() }))
     }
 
     async fn disallow(
@@ -69,17 +69,79 @@ impl OperatorService for Operators {
         request: Request<DisallowRequest>,
     ) -> Result<Response<DisallowResponse>, Status> {
         let operator = auth::operator(&request)?;
-        let DisallowRequest { prefix, reason, dry_run } = request.into_inner();
-        let order = order(operator, &prefix, &reason, OrderKind::Disallow)?;
-        let (revision, _) = self.carry_out(order, dry_run).await?;
-        Ok(Response::new(DisallowResponse { revision: revision.0 }))
+        let DisallowRequest { prefix, reason, dry_run, request_id } = request.into_inner();
+        let kind = OrderKind::Disallow { prefix: readable::prefix(&prefix)? };
+        let done = self.carry_out(order(operator, &reason, &request_id, kind)?, dry_run).await?;
+        Ok(Response::new(DisallowResponse { revision: done.revision().0, done_revision: done.before() }))
+    }
+
+    async fn set_policy(
+        &self,
+        request: Request<SetPolicyRequest>,
+    ) -> Result<Response<SetPolicyResponse>, Status> {
+        let operator = auth::operator(&request)?;
+        let SetPolicyRequest { policy_yaml, reason, request_id, dry_run } = request.into_inner();
+        let policy = policy_from(&policy_yaml)?;
+        let policy_yaml = sekisho_policy::to_yaml(&policy);
+        let kind = OrderKind::SetPolicy(Box::new(policy));
+        let done = self.carry_out(order(operator, &reason, &request_id, kind)?, dry_run).await?;
+        Ok(Response::new(SetPolicyResponse {
+            revision: done.revision().0,
+            policy_yaml,
+            removed: done.removed(),
+            done_revision: done.before(),
+        }))
+    }
+
+    async fn get_policy(
+        &self,
+        request: Request<GetPolicyRequest>,
+    ) -> Result<Response<GetPolicyResponse>, Status> {
+        auth::operator(&request)?;
+        let policy_yaml = sekisho_policy::to_yaml(self.0.shared.engine().policy());
+        Ok(Response::new(GetPolicyResponse { policy_yaml }))
+    }
+}
+
+/// What became of an order.
+struct Done {
+    /// The log entry that it is in; 0 for a dry run.
+    logged: Revision,
+    preview: OrderPreview,
+}
+
+impl Done {
+    /// Where it was carried out: before, if this is a repeat; 0 for a dry run.
+    fn revision(&self) -> Revision {
+        self.preview.done.unwrap_or(self.logged)
+    }
+
+    /// Where it was carried out before; 0 if it was not.
+    fn before(&self) -> i64 {
+        self.preview.done.unwrap_or_default().0
+    }
+
+    /// What left the blocklist by it.
+    fn removed(&self) -> Vec<String> {
+        let removed = |change: &Change| match change {
+            Change::Remove(key) if !key.allow => Some(key.prefix.to_string()),
+            _ => None,
+        };
+        self.preview.changes.iter().filter_map(removed).collect()
+    }
+
+    /// The member that it put on a list.
+    fn put(&self, prefix: &Prefix) -> Option<Member> {
+        self.preview.changes.iter().find_map(|change| match change {
+            Change::Put(member) if member.prefix == *prefix => Some(*member),
+            _ => None,
+        })
     }
 }
 
 impl Operators {
-    /// Judges `order`; unless it is a dry run, makes it durable and carries it out. The revision of a dry
-    /// run is 0.
-    async fn carry_out(&self, order: Order, dry_run: bool) -> Result<(Revision, OrderPreview), Status> {
+    /// Judges `order`; unless it is a dry run, makes it durable and carries it out.
+    async fn carry_out(&self, order: Order, dry_run: bool) -> Result<Done, Status> {
         // Judged before it is logged, so that what is refused leaves no trace; and again by the engine when
         // its turn comes, since things may have changed.
         let preview = self
@@ -88,65 +150,73 @@ impl Operators {
             .engine()
             .check_order(&order, self.0.shared.now())
             .map_err(|refusal| refused(&refusal))?;
-        if dry_run {
-            return Ok((Revision::default(), preview));
+        if dry_run || preview.done.is_some() {
+            return Ok(Done { logged: Revision::default(), preview });
         }
         let (sender, receiver) = oneshot::channel();
         let submission = Submission { input: Input::Order(order), reply: Reply::Order(sender) };
         self.0.sequencer.send(Message::Submit(submission)).await.map_err(|_| stopping())?;
         match receiver.await.map_err(|_| stopping())? {
-            Ok((revision, Ok(preview))) => Ok((revision, preview)),
+            Ok((logged, Ok(preview))) => Ok(Done { logged, preview }),
             Ok((_, Err(refusal))) => Err(refused(&refusal)),
             Err(problem) => Err(log_unavailable(&format!(
-                "{problem}. Whether this order was kept is unknown: look before you repeat it"
+                "{problem}. Whether this order was kept is unknown: look before you repeat it, or repeat it with \
+                 the same request id"
             ))),
         }
     }
 }
 
-fn order(operator: OperatorId, prefix: &str, reason: &str, kind: OrderKind) -> Result<Order, Status> {
-    Ok(Order { operator, text: readable::reason_text(reason)?, prefix: readable::prefix(prefix)?, kind })
+/// Reads the policy of a request.
+///
+/// # Errors
+/// The line that is wrong, and what is allowed there.
+pub fn policy_from(yaml: &str) -> Result<Policy, Status> {
+    let invalid = |problem: String| Reason::PolicyInvalid.status_about(problem, Some("policy_yaml"), []);
+    if yaml.len() > MAX_POLICY_BYTES {
+        let bytes = yaml.len();
+        return Err(invalid(format!("the policy has {bytes} bytes; shorten it to {MAX_POLICY_BYTES}")));
+    }
+    sekisho_policy::parse(yaml).map_err(|error| invalid(error.to_string()))
 }
 
-/// The member that an order puts on a list.
-fn put(preview: &OrderPreview, prefix: &Prefix) -> Option<Member> {
-    preview.changes.iter().find_map(|change| match change {
-        Change::Put(member) if member.prefix == *prefix => Some(*member),
-        _ => None,
-    })
+fn order(operator: OperatorId, reason: &str, request: &str, kind: OrderKind) -> Result<Order, Status> {
+    let request = readable::request_id(request)?;
+    Ok(Order { operator, text: readable::reason_text(reason)?, request, kind })
 }
 
-/// The entry that a block makes, where there is none to read: in a dry run, or when it ended meanwhile.
-fn planned_entry(order: &Order, preview: &OrderPreview, revision: Revision, created: Moment) -> Entry {
+fn planned_entry(order: &Order, prefix: Prefix, tier: Tier, done: &Done, created: Moment) -> Entry {
     readable::entry(&sekisho_model::Entry {
-        prefix: order.prefix,
-        tier: Tier::Drop,
+        prefix,
+        tier,
         reason: sekisho_model::Reason::Order { operator: order.operator.clone(), text: order.text.clone() },
         created,
-        expires: put(preview, &order.prefix)
+        expires: done
+            .put(&prefix)
             .filter(|member| member.list != List::Allow)
             .map_or(created, |member| member.expires),
         renewals: 0,
         repeats: 0,
-        revision,
+        revision: done.revision(),
     })
 }
 
-fn allowlist_entry(order: &Order, preview: &OrderPreview, revision: Revision) -> AllowlistEntry {
-    let ttl = if let OrderKind::Allow { ttl } = order.kind { ttl } else { Duration::ZERO };
-    let expires = put(preview, &order.prefix).map_or(Moment::EPOCH, |member| member.expires);
+fn allowlist_entry(order: &Order, prefix: Prefix, ttl: Duration, done: &Done) -> AllowlistEntry {
+    let expires = done.put(&prefix).map_or(Moment::EPOCH, |member| member.expires);
     readable::allowed(&sekisho_model::Allowed {
-        prefix: order.prefix,
+        prefix,
         operator: order.operator.clone(),
         text: order.text.clone(),
         created: expires - ttl,
         expires,
-        revision,
+        revision: done.revision(),
     })
 }
 
 fn refused(refusal: &Refusal) -> Status {
     let (reason, field) = match refusal {
+        Refusal::RequestReused { .. } => (Reason::RequestReused, "request_id"),
+        Refusal::Policy { .. } => (Reason::PolicyInvalid, "policy_yaml"),
         Refusal::NoReason | Refusal::LongReason { .. } => (Reason::MalformedField, "reason"),
         Refusal::Time { .. } => (Reason::MalformedField, "ttl"),
         Refusal::TooWide { .. } => (Reason::MalformedField, "prefix"),

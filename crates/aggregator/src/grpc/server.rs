@@ -9,8 +9,9 @@ use sekisho_model::limits::MAX_MESSAGE_BYTES;
 use sekisho_wire::{
     DESCRIPTORS,
     pb::v1::{
-        blocklist_service_server::BlocklistServiceServer, fleet_service_server::FleetServiceServer,
-        observation_service_server::ObservationServiceServer, operator_service_server::OperatorServiceServer,
+        blocklist_service_server::BlocklistServiceServer, event_service_server::EventServiceServer,
+        fleet_service_server::FleetServiceServer, observation_service_server::ObservationServiceServer,
+        operator_service_server::OperatorServiceServer, replay_service_server::ReplayServiceServer,
     },
 };
 use tokio::net::TcpListener;
@@ -20,7 +21,8 @@ use tonic_reflection::server::Builder;
 use tower::util::MapResponseLayer;
 
 use crate::grpc::{
-    Context, blocklist::Blocklist, fleet::Fleet, operator::Operators, received, report::Reports,
+    Context, blocklist::Blocklist, events::Events, fleet::Fleet, operator::Operators, received,
+    replay::Replays, report::Reports,
 };
 
 /// Streams that one connection may have open.
@@ -77,6 +79,12 @@ pub async fn serve(
         )
         .add_service(
             FleetServiceServer::new(Fleet(context.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
+            EventServiceServer::new(Events(context.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
+            ReplayServiceServer::new(Replays(context.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
         .add_service(
             OperatorServiceServer::new(Operators(context)).max_decoding_message_size(MAX_MESSAGE_BYTES),

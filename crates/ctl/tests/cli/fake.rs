@@ -1,7 +1,10 @@
 //! An aggregator that answers from lists and scripts, and the program run against it.
 
+mod news;
+mod operator;
+
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     pin::Pin,
     process::{Command, Stdio},
     sync::{Arc, Mutex, mpsc},
@@ -11,19 +14,21 @@ use std::{
 use sekisho_daemon::{listener, tls::TlsArgs};
 use sekisho_wire::pb::v1::{
     self as pb, blocklist_service_server::BlocklistService, fleet_service_server::FleetService,
-    operator_service_server::OperatorService,
 };
 use tokio::net::TcpListener;
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 
-/// What one watch stream says, and how it ends.
+/// What one stream says, and how it ends.
 #[derive(Debug)]
-pub(crate) struct Script {
-    pub(crate) messages: Vec<pb::WatchResponse>,
+pub(crate) struct Script<T = pb::WatchResponse> {
+    pub(crate) messages: Vec<T>,
     pub(crate) then: Then,
 }
+
+/// Scripts of streams, the next one first.
+pub(crate) type Scripts<T> = Mutex<VecDeque<Script<T>>>;
 
 /// How a stream ends.
 #[derive(Debug)]
@@ -41,13 +46,26 @@ pub(crate) struct World {
     pub(crate) allowlist: Vec<pb::AllowlistEntry>,
     pub(crate) hosts: Vec<pb::Host>,
     pub(crate) status: pb::GetStatusResponse,
+    pub(crate) explanation: pb::ExplainResponse,
+    /// The newest first.
+    pub(crate) events: Vec<pb::Event>,
+    pub(crate) policy: String,
     /// Items that a page has at most.
     pub(crate) page: usize,
     /// The answer to everything.
     pub(crate) refusal: Option<Status>,
-    pub(crate) scripts: Mutex<VecDeque<Script>>,
+    pub(crate) scripts: Scripts<pb::WatchResponse>,
     pub(crate) starts: Mutex<Vec<pb::WatchStart>>,
+    pub(crate) news: Scripts<pb::WatchEventsResponse>,
+    pub(crate) replays: Scripts<pb::ReplayResponse>,
+    /// Orders as they came, those that were refused too.
     pub(crate) orders: Mutex<Vec<String>>,
+    /// Orders that were carried out, by request id.
+    pub(crate) done: Mutex<BTreeMap<String, String>>,
+    /// Answers to orders that get lost: the order is carried out, and the aggregator stops.
+    pub(crate) lost: Mutex<usize>,
+    /// What was asked about addresses, events and replays.
+    pub(crate) asked: Mutex<Vec<String>>,
     pub(crate) pages: Mutex<Vec<i32>>,
 }
 
@@ -65,25 +83,37 @@ impl World {
         Ok((all[from..to].to_vec(), if to < all.len() { to.to_string() } else { String::new() }))
     }
 
-    fn order(&self, order: &impl std::fmt::Debug) -> Result<(), Status> {
-        self.orders.lock().unwrap().push(format!("{order:?}"));
-        self.allowed()
+    fn ask(&self, question: &impl std::fmt::Debug) {
+        self.asked.lock().unwrap().push(format!("{question:?}"));
     }
 }
 
 #[derive(Clone, Debug)]
 struct Service(Arc<World>);
 
-type Watched = Pin<Box<dyn Stream<Item = Result<pb::WatchResponse, Status>> + Send>>;
+type Played<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// What `script` says; one that holds goes on with `held`.
+fn played<T: Send + 'static>(
+    script: Script<T>,
+    held: impl Stream<Item = Result<T, Status>> + Send + 'static,
+) -> Played<T> {
+    let messages = tokio_stream::iter(script.messages.into_iter().map(Ok));
+    match script.then {
+        Then::Close => Box::pin(messages),
+        Then::Fail(status) => Box::pin(messages.chain(tokio_stream::once(Err(status)))),
+        Then::Hold => Box::pin(messages.chain(held)),
+    }
+}
 
 #[tonic::async_trait]
 impl BlocklistService for Service {
-    type WatchStream = Watched;
+    type WatchStream = Played<pb::WatchResponse>;
 
     async fn watch(
         &self,
         request: Request<Streaming<pb::WatchRequest>>,
-    ) -> Result<Response<Watched>, Status> {
+    ) -> Result<Response<Played<pb::WatchResponse>>, Status> {
         self.0.allowed()?;
         let mut said = request.into_inner();
         let Some(pb::watch_request::Kind::Start(start)) = said.message().await?.and_then(|first| first.kind)
@@ -93,13 +123,8 @@ impl BlocklistService for Service {
         self.0.starts.lock().unwrap().push(start);
         let script = self.0.scripts.lock().unwrap().pop_front();
         let script = script.ok_or_else(|| Status::permission_denied("the script is over"))?;
-        let messages = tokio_stream::iter(script.messages.into_iter().map(Ok));
-        Ok(Response::new(match script.then {
-            Then::Close => Box::pin(messages),
-            Then::Fail(status) => Box::pin(messages.chain(tokio_stream::once(Err(status)))),
-            // The requests are held too, so that the stream stays open in both directions.
-            Then::Hold => Box::pin(messages.chain(said.map(|_| Err(Status::aborted("unexpected"))))),
-        }))
+        // The requests are held too, so that the stream stays open in both directions.
+        Ok(Response::new(played(script, said.map(|_| Err(Status::aborted("unexpected"))))))
     }
 
     async fn list_entries(
@@ -121,6 +146,15 @@ impl BlocklistService for Service {
         let entry = self.0.entries.iter().find(|entry| entry.prefix == prefix).cloned();
         let entry = entry.ok_or_else(|| sekisho_wire::Reason::NotFound.status("no such entry"))?;
         Ok(Response::new(pb::GetEntryResponse { entry: Some(entry), witnesses: self.0.witnesses.clone() }))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<pb::ExplainRequest>,
+    ) -> Result<Response<pb::ExplainResponse>, Status> {
+        self.0.allowed()?;
+        self.0.ask(request.get_ref());
+        Ok(Response::new(self.0.explanation.clone()))
     }
 
     async fn list_allowlist(
@@ -166,36 +200,6 @@ impl FleetService for Service {
     }
 }
 
-#[tonic::async_trait]
-impl OperatorService for Service {
-    async fn block(&self, request: Request<pb::BlockRequest>) -> Result<Response<pb::BlockResponse>, Status> {
-        self.0.order(request.get_ref())?;
-        Ok(Response::new(pb::BlockResponse { entry: self.0.entries.first().cloned() }))
-    }
-
-    async fn unblock(
-        &self,
-        request: Request<pb::UnblockRequest>,
-    ) -> Result<Response<pb::UnblockResponse>, Status> {
-        self.0.order(request.get_ref())?;
-        Ok(Response::new(pb::UnblockResponse { revision: if request.get_ref().dry_run { 0 } else { 12 } }))
-    }
-
-    async fn allow(&self, request: Request<pb::AllowRequest>) -> Result<Response<pb::AllowResponse>, Status> {
-        self.0.order(request.get_ref())?;
-        let entry = self.0.allowlist.first().cloned();
-        Ok(Response::new(pb::AllowResponse { entry, removed: vec!["203.0.113.7".into()] }))
-    }
-
-    async fn disallow(
-        &self,
-        request: Request<pb::DisallowRequest>,
-    ) -> Result<Response<pb::DisallowResponse>, Status> {
-        self.0.order(request.get_ref())?;
-        Ok(Response::new(pb::DisallowResponse { revision: if request.get_ref().dry_run { 0 } else { 13 } }))
-    }
-}
-
 /// A running fake; it stops when dropped.
 #[derive(Debug)]
 pub(crate) struct Fake {
@@ -223,7 +227,9 @@ impl Fake {
             let served = Server::builder()
                 .add_service(pb::blocklist_service_server::BlocklistServiceServer::new(service.clone()))
                 .add_service(pb::fleet_service_server::FleetServiceServer::new(service.clone()))
-                .add_service(pb::operator_service_server::OperatorServiceServer::new(service))
+                .add_service(pb::operator_service_server::OperatorServiceServer::new(service.clone()))
+                .add_service(pb::event_service_server::EventServiceServer::new(service.clone()))
+                .add_service(pb::replay_service_server::ReplayServiceServer::new(service))
                 .serve_with_incoming(incoming);
             tokio::select! {
                 () = stopped.cancelled() => {}
@@ -334,5 +340,17 @@ pub(crate) fn host(name: &str) -> pb::Host {
         applied_time: seconds(1_700_000_000),
         refusal: String::new(),
         totals: Some(pb::HostTotals { half_open: 5, dropped_packets: 77, ..pb::HostTotals::default() }),
+        ..pb::Host::default()
     }
+}
+
+/// An event of a revision, at its time.
+pub(crate) fn event(revision: i64, kind: pb::event::Kind) -> pb::Event {
+    pb::Event { revision, ordinal: 0, time: seconds(1_700_000_000 + revision), kind: Some(kind) }
+}
+
+/// A listing as an event.
+pub(crate) fn listing(revision: i64, prefix: &str) -> pb::Event {
+    let host_ids = vec!["edge-1".into(), "edge-2".into()];
+    event(revision, pb::event::Kind::Listed(pb::EntryListed { entry: Some(entry(prefix)), host_ids }))
 }

@@ -14,7 +14,8 @@ fn world() -> World {
             host_id: "edge-1".into(),
             seen_time: seconds(1_700_000_000),
             retransmits: 3,
-            hit: false,
+            zone: "east".into(),
+            ..pb::Witness::default()
         }],
         allowlist: ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(allowance).to_vec(),
         hosts: ["edge-1", "edge-2", "edge-3"].map(host).to_vec(),
@@ -98,10 +99,13 @@ fn wide_has_more_columns() {
     assert!(out.lines().nth(1).unwrap().ends_with("2023-11-14T22:13:20Z  3000-01-01T00:00:00Z"), "{out}");
     let out = read(&fake, "get hosts -o wide");
     let head: Vec<&str> = out.lines().next().unwrap().split_whitespace().collect();
-    assert_eq!(head[7..], ["VERSION", "ADDRESSES", "HALF-OPEN", "COOKIES", "DROPPED", "REFUSAL"]);
+    assert_eq!(
+        head[7..],
+        ["GUARDS", "VERSION", "ADDRESSES", "HALF-OPEN", "COOKIES", "COMPLETED", "DROPPED", "REFUSAL"]
+    );
     let row: Vec<&str> = out.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(row[..6], ["edge-1", "east", "enforce", "yes", "40", "3"]);
-    assert_eq!(row[7..], ["0.1.0", "198.51.100.7", "5", "0", "77", "-"]);
+    assert_eq!(row[7..], ["-", "0.1.0", "198.51.100.7", "5", "0", "0", "77", "-"]);
     assert!(read(&fake, "get allowlist -o wide").contains("never"));
 }
 
@@ -121,7 +125,7 @@ fn one_entry_and_one_host_in_full() {
     let fake = Fake::plain(world());
     let out = read(&fake, "describe entry 203.0.113.2");
     assert!(out.contains("Prefix:    203.0.113.2\n") && out.contains("Quorum:    4/3\n"), "{out}");
-    assert!(out.contains("\n\nHOST    SEEN") && out.contains("\nedge-1  "), "{out}");
+    assert!(out.contains("\n\nHOST    ZONE  SEEN") && out.contains("\nedge-1  "), "{out}");
     let json: serde_json::Value =
         serde_json::from_str(&read(&fake, "describe entry 2001:db8::/64 -o json")).unwrap();
     assert_eq!(json["entry"]["revision"], 41);
@@ -148,4 +152,74 @@ fn the_status_is_for_people_and_programs() {
     (stuck.status.log_writable, stuck.status.log_problem) = (false, "disk full".into());
     fake = Fake::plain(stuck);
     assert!(read(&fake, "status").contains("NOT WRITABLE: disk full"));
+}
+
+#[test]
+fn the_status_says_what_each_quorum_is_by_and_which_guards_act() {
+    let mut world = world();
+    world.status.quorums = Some(pb::Quorums {
+        suppress: 2,
+        drop: 6,
+        policy_suppress: 2,
+        policy_drop: 3,
+        chance: 6,
+        units: 60_000_000,
+        live_hosts: 12,
+        min_zones: 1,
+        ..pb::Quorums::default()
+    });
+    let limit = pb::Limit::NewPerMinute as i32;
+    world.status.limits_reached = vec![pb::ReachedLimit { limit, max: 10_000, held: 7 }];
+    (world.status.flooded_hosts, world.status.outage_hosts) = (3, 1);
+    let fake = Fake::plain(world);
+    let out = read(&fake, "status");
+    for line in [
+        "Suppress quorum:  2: by the policy\n",
+        "Drop quorum:      6: chance, 60,000,000 units in the window\n",
+        "Limits reached:   limits.new_per_minute (10,000): nothing is added, 7 held back\n",
+        "Flooded hosts:    3\n",
+        "Hosts in outage:  1\n",
+    ] {
+        assert!(out.contains(line), "{line} is not in {out}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&read(&fake, "status -o json")).unwrap();
+    assert_eq!((&json["quorums"]["chance"], &json["quorums"]["policyDrop"]), (&6.into(), &3.into()));
+    assert_eq!(json["limitsReached"][0]["limit"], "LIMIT_NEW_PER_MINUTE");
+}
+
+#[test]
+fn guards_of_hosts_are_shown() {
+    let mut world = world();
+    world.hosts[1].flooded_until_time = seconds(32_503_680_000);
+    world.hosts[1].limited = true;
+    world.hosts[2].outage_until_time = seconds(32_503_680_000);
+    let fake = Fake::plain(world);
+    let out = read(&fake, "get hosts");
+    let line = |host: &str| out.lines().find(|line| line.starts_with(host)).unwrap();
+    assert!(line("edge-1").ends_with("  -"), "{out}");
+    assert!(line("edge-2").contains("  flooded ") && line("edge-2").ends_with(", limited"), "{out}");
+    assert!(line("edge-3").contains("  outage "), "{out}");
+    let out = read(&fake, "describe host edge-3");
+    assert!(out.contains("Outage until:   3000-01-01T00:00:00Z (in "), "{out}");
+    let json: serde_json::Value = serde_json::from_str(&read(&fake, "get hosts -o json")).unwrap();
+    assert_eq!(json["hosts"][2]["outageUntilTime"], "3000-01-01T00:00:00Z");
+    assert_eq!((&json["hosts"][1]["limited"], &json["hosts"][0]["limited"]), (&true.into(), &false.into()));
+}
+
+#[test]
+fn a_prefix_under_carpet_bombing_says_how_many_units() {
+    let mut bombed = entry("203.0.113.0/24");
+    let by = pb::PrefixReason { hosts: 4, quorum: 2, units: 9, least_units: 5 };
+    bombed.reason = Some(pb::Reason { kind: Some(pb::reason::Kind::Prefix(by)) });
+    bombed.tier = pb::Tier::Suppress as i32;
+    let fake = Fake::plain(World { entries: vec![bombed], page: 2, ..World::default() });
+    let out = read(&fake, "get entries");
+    assert!(out.contains("203.0.113.0/24  suppress  prefix: 9/5 units  4/2"), "{out}");
+    assert!(read(&fake, "describe entry 203.0.113.0/24").contains("Units:     9/5\n"));
+    let json: serde_json::Value = serde_json::from_str(&read(&fake, "get entries -o json")).unwrap();
+    let meant = serde_json::json!({"prefix": {"hosts": 4, "quorum": 2, "units": 9, "leastUnits": 5}});
+    assert_eq!(
+        (&json["entries"][0]["reason"], &json["entries"][0]["tier"]),
+        (&meant, &"TIER_SUPPRESS".into())
+    );
 }

@@ -59,9 +59,11 @@ fn programs_get_the_answers_of_the_api() {
         serde_json::from_str(&fake.run(&format!("{order} -o json")).out).unwrap()
     };
     assert_eq!(json(ORDERS[0])["entry"]["prefix"], "203.0.113.7");
-    assert_eq!(json(ORDERS[1]), serde_json::json!({"revision": 12}));
+    let named = json(&format!("{} --request-id deploy-7", ORDERS[1]));
+    assert_eq!(named, serde_json::json!({"revision": 12, "doneRevision": 0, "requestId": "deploy-7"}));
     assert_eq!(json(ORDERS[2])["removed"], serde_json::json!(["203.0.113.7"]));
-    assert_eq!(fake.run(&format!("{} -o yaml", ORDERS[3])).out, "revision: 13\n");
+    let yaml = fake.run(&format!("{} --dry-run -o yaml", ORDERS[3])).out;
+    assert_eq!(yaml, "revision: 0\nrequestId: \"\"\ndoneRevision: 0\n");
 }
 
 #[test]

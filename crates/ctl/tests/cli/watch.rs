@@ -47,7 +47,8 @@ fn told(ran: &Ran) -> Vec<Vec<&str>> {
 
 #[test]
 fn each_change_is_a_line() {
-    let (a, b) = (member("203.0.113.7"), member("2001:db8::/64"));
+    let a = member("203.0.113.7");
+    let b = Member { list: List::Block(Tier::Suppress), ..member("2001:db8::/64") };
     let allowed = Member { list: List::Allow, ..member("192.0.2.0/24") };
     let mut messages = snapshot(at(9, 5), &[a]);
     messages.push(delta(5, 6, &[Change::Put(b), Change::Put(allowed)], &[a, b, allowed]));
@@ -58,7 +59,7 @@ fn each_change_is_a_line() {
     assert_eq!(ran.err, "sekishoctl: following from 0000000000000009@5\n");
     assert!(ran.out.starts_with("TIME"), "{}", ran.out);
     let lines = told(&ran);
-    assert_eq!(lines[0], ["6", "put", "2001:db8::/64", "drop", "2023-11-14T22:13:20Z"]);
+    assert_eq!(lines[0], ["6", "put", "2001:db8::/64", "suppress", "2023-11-14T22:13:20Z"]);
     assert_eq!(lines[1], ["6", "put", "192.0.2.0/24", "allow", "2023-11-14T22:13:20Z"]);
     assert_eq!(lines[2], ["8", "remove", "203.0.113.7", "drop", "-"]);
 }

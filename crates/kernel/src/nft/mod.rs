@@ -20,8 +20,20 @@ pub struct Counters {
     pub syns: u64,
     /// SYNs that were dropped.
     pub dropped: u64,
-    /// SYN-ACKs that were dropped.
+    /// SYN-ACKs to addresses at tier drop that were dropped.
     pub muted: u64,
+    /// Retransmitted SYN-ACKs to addresses at tier suppress that were dropped.
+    pub suppressed: u64,
+    /// SYN-ACKs to addresses at tier suppress that passed and whose retransmits will pass too, since too many
+    /// handshakes are remembered already.
+    pub forgotten: u64,
+}
+
+impl Counters {
+    /// Packets that our rules dropped.
+    pub fn all_dropped(&self) -> u64 {
+        self.dropped.saturating_add(self.muted).saturating_add(self.suppressed)
+    }
 }
 
 /// A socket to nf_tables. After [`KernelError::Answer`] it may be in the middle of an answer: open another.

@@ -3,10 +3,10 @@
 use std::{net::IpAddr, time::Duration};
 
 use rustix::io::Errno;
-use sekisho_model::Unit;
+use sekisho_model::{Hit, Tier, Unit};
 use sekisho_ruleset::{
     Element, SetName,
-    scaffold::{COUNTER_DROPPED, COUNTER_MUTED, COUNTER_SYNS, TABLE},
+    scaffold::{COUNTER_DROPPED, COUNTER_FORGOTTEN, COUNTER_MUTED, COUNTER_SUPPRESSED, COUNTER_SYNS, TABLE},
 };
 
 use super::{
@@ -117,15 +117,22 @@ impl Nft {
 
     /// The units of which packets were dropped within the last
     /// [`HIT_SET_TIMEOUT`](sekisho_model::limits::HIT_SET_TIMEOUT), with the packets counted since
-    /// they came into the set. A unit that was away for so long comes back with its count at 1.
+    /// they came into the set. A unit that was away for so long comes back with its count at 1; one whose
+    /// entry has changed its tier meanwhile may be there twice.
     ///
     /// # Errors
     /// [`KernelError::Missing`] if there is no table.
-    pub fn hits(&mut self) -> Result<Vec<(Unit, u64)>, KernelError> {
-        // Transactions do not touch these sets: one in between does no harm.
-        let (mut listed, _) = self.list(SetName::Hit4)?;
-        listed.extend(self.list(SetName::Hit6)?.0);
-        Ok(listed.iter().map(|each| (Unit::of(each.key), each.packets)).collect())
+    pub fn hits(&mut self) -> Result<Vec<Hit>, KernelError> {
+        let mut hits = Vec::new();
+        for tier in [Tier::Suppress, Tier::Drop] {
+            for set in SetName::hits(tier) {
+                // Transactions do not touch these sets: one in between does no harm.
+                let (listed, _) = self.list(set)?;
+                let hit = |each: &Listed| Hit { unit: Unit::of(each.key), tier, packets: each.packets };
+                hits.extend(listed.iter().map(hit));
+            }
+        }
+        Ok(hits)
     }
 
     /// What the rules have counted.
@@ -137,15 +144,9 @@ impl Nft {
             syns: self.counter(COUNTER_SYNS)?,
             dropped: self.counter(COUNTER_DROPPED)?,
             muted: self.counter(COUNTER_MUTED)?,
+            suppressed: self.counter(COUNTER_SUPPRESSED)?,
+            forgotten: self.counter(COUNTER_FORGOTTEN)?,
         })
-    }
-
-    /// SYNs and SYN-ACKs that our rules dropped since the table was made.
-    ///
-    /// # Errors
-    /// As [`Self::counters`].
-    pub fn dropped_packets(&mut self) -> Result<u64, KernelError> {
-        self.counters().map(|counters| counters.dropped.saturating_add(counters.muted))
     }
 
     fn counter(&mut self, name: &str) -> Result<u64, KernelError> {

@@ -3,27 +3,26 @@
 use std::collections::HashSet;
 
 use nftables::{
-    expr::{BinaryOperation, Expression, NamedExpression, Payload, PayloadField},
-    schema::{
-        Chain, Counter, NfCmd, NfListObject, NfObject, Nftables, Rule, Set, SetFlag, SetType, SetTypeValue,
-        Table,
-    },
-    stmt::{Counter as Count, JumpTarget, Match as Condition, Operator, Set as Update, SetOp, Statement},
+    schema::{Chain, Counter, FlushObject, NfCmd, NfListObject, Set, SetFlag, SetType, SetTypeValue, Table},
     types::{NfChainPolicy, NfChainType, NfFamily, NfHook},
 };
 use sekisho_ruleset::{
-    Family, Kind, SCAFFOLD, SetName,
-    scaffold::{Action, Hook, Match, PRIORITY, TABLE},
+    Family, Kind, SCAFFOLD, Scaffold, SetName,
+    scaffold::{self, Hook, PRIORITY, TABLE},
 };
 use serde_json::{Value, json};
 
-/// The upper 64 bits, the part of an IPv6 address that hits are counted by.
-const UNIT_MASK: &str = "ffff:ffff:ffff:ffff::";
+use super::rule;
 
 /// Makes the table, where there is none.
 pub(super) fn create() -> Value {
-    let table = NfCmd::Create(NfListObject::Table(table()));
-    commands([table].into_iter().chain(contents()))
+    create_as(&SCAFFOLD)
+}
+
+/// Makes a table of this shape, where there is none.
+pub(super) fn create_as(scaffold: &Scaffold) -> Value {
+    let table = command(NfCmd::Create(NfListObject::Table(table())));
+    commands([table].into_iter().chain(contents(scaffold)))
 }
 
 /// Deletes the table if there is one, and makes it.
@@ -31,34 +30,34 @@ pub(super) fn replace() -> Value {
     // Deleting what is not there is an error, adding what is there is not.
     let table = || NfListObject::Table(table());
     let anew = [NfCmd::Add(table()), NfCmd::Delete(table()), NfCmd::Add(table())];
-    commands(anew.into_iter().chain(contents()))
+    commands(anew.map(command).into_iter().chain(contents(&SCAFFOLD)))
+}
+
+/// Brings a table that is just `old` to ours: the sets stay with what they hold, the rules are made anew.
+pub(super) fn upgrade(old: &Scaffold) -> Value {
+    let flush = |each: &scaffold::Chain| command(NfCmd::Flush(FlushObject::Chain(named(each.name))));
+    let counters = SCAFFOLD.counters.iter().filter(|name| !old.counters.contains(name));
+    let sets = SCAFFOLD.sets.iter().filter(|set| !old.sets.contains(set));
+    let new = counters.map(|name| counter(name)).chain(sets.map(|set| declared(*set)));
+    commands(old.chains.iter().map(flush).chain(new).chain(chains(&SCAFFOLD)))
 }
 
 /// Deletes the table if there is one.
 pub(super) fn remove() -> Value {
-    commands([NfCmd::Add(NfListObject::Table(table())), NfCmd::Delete(NfListObject::Table(table()))])
+    let table = || NfListObject::Table(table());
+    commands([NfCmd::Add(table()), NfCmd::Delete(table())].map(command))
 }
 
-fn commands(commands: impl IntoIterator<Item = NfCmd<'static>>) -> Value {
-    let objects: Vec<NfObject<'static>> = commands.into_iter().map(NfObject::CmdObject).collect();
-    let mut value = serde_json::to_value(Nftables { objects: objects.into() }).unwrap_or(Value::Null);
-    count_updates(&mut value);
-    value
+fn commands(commands: impl IntoIterator<Item = Value>) -> Value {
+    json!({ "nftables": commands.into_iter().collect::<Vec<Value>>() })
 }
 
-/// Gives every element that a rule puts a counter: the crate's type of that statement has no place
-/// for one, libnftables has ("stmt").
-fn count_updates(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(count_updates),
-        Value::Object(fields) => {
-            if fields.get("op").is_some_and(|op| op == "update") {
-                fields.insert("stmt".into(), json!([{ "counter": null }]));
-            }
-            fields.values_mut().for_each(count_updates);
-        }
-        _ => {}
-    }
+fn command(command: NfCmd<'static>) -> Value {
+    serde_json::to_value(command).unwrap_or(Value::Null)
+}
+
+fn add(object: NfListObject<'static>) -> Value {
+    command(NfCmd::Add(object))
 }
 
 fn table() -> Table<'static> {
@@ -66,129 +65,79 @@ fn table() -> Table<'static> {
 }
 
 /// Counters, sets, chains and rules, each after what it refers to.
-fn contents() -> impl Iterator<Item = NfCmd<'static>> {
-    let counters = SCAFFOLD.counters.iter().map(|name| NfListObject::Counter(counter(name)));
-    let sets = SCAFFOLD.sets.iter().map(|set| NfListObject::Set(Box::new(declared(*set))));
-    let chains = SCAFFOLD.chains.iter().flat_map(|each| {
-        let rules = each.rules.iter().map(|each_rule| NfListObject::Rule(rule(each.name, each_rule)));
-        [NfListObject::Chain(chain(each))].into_iter().chain(rules)
-    });
-    counters.chain(sets).chain(chains).map(NfCmd::Add)
+fn contents(scaffold: &Scaffold) -> impl Iterator<Item = Value> {
+    let counters = scaffold.counters.iter().map(|name| counter(name));
+    let sets = scaffold.sets.iter().map(|set| declared(*set));
+    counters.chain(sets).chain(chains(scaffold))
 }
 
-fn counter(name: &'static str) -> Counter<'static> {
-    Counter {
+fn chains(scaffold: &Scaffold) -> impl Iterator<Item = Value> {
+    scaffold.chains.iter().flat_map(|each| {
+        let rules = each.rules.iter().map(|each_rule| rule::add(each.name, each_rule));
+        [chain(each)].into_iter().chain(rules)
+    })
+}
+
+fn counter(name: &'static str) -> Value {
+    add(NfListObject::Counter(Counter {
         family: NfFamily::INet,
         table: TABLE.into(),
         name: name.into(),
         packets: Some(0),
         bytes: Some(0),
         ..Counter::default()
-    }
+    }))
 }
 
-fn declared(set: SetName) -> Set<'static> {
-    let set_type = match set.family() {
-        Family::V4 => SetType::Ipv4Addr,
-        Family::V6 => SetType::Ipv6Addr,
-    };
+fn declared(set: SetName) -> Value {
     // That a set is filled by rules, `nft` sees from the rules: older versions have no word for it.
     let flags = match set.kind() {
-        Kind::Hash | Kind::Dynamic => HashSet::from([SetFlag::Timeout]),
+        Kind::Hash | Kind::Dynamic | Kind::Handshakes => HashSet::from([SetFlag::Timeout]),
         Kind::Interval => HashSet::from([SetFlag::Interval, SetFlag::Timeout]),
     };
-    Set {
+    add(NfListObject::Set(Box::new(Set {
         family: NfFamily::INet,
         table: TABLE.into(),
         name: set.as_str().into(),
-        set_type: SetTypeValue::Single(set_type),
+        set_type: element_type(set),
         flags: Some(flags),
         size: set.size(),
         timeout: set.timeout().and_then(|timeout| u32::try_from(timeout.as_secs()).ok()),
         ..Set::default()
+    })))
+}
+
+fn element_type(set: SetName) -> SetTypeValue<'static> {
+    let address = match set.family() {
+        Family::V4 => SetType::Ipv4Addr,
+        Family::V6 => SetType::Ipv6Addr,
+    };
+    match set.kind() {
+        Kind::Hash | Kind::Dynamic | Kind::Interval => SetTypeValue::Single(address),
+        Kind::Handshakes => {
+            let end = [address, SetType::InetService];
+            SetTypeValue::Concatenated([end, end].concat().into())
+        }
     }
 }
 
-fn chain(chain: &sekisho_ruleset::scaffold::Chain) -> Chain<'static> {
-    let plain =
-        Chain { family: NfFamily::INet, table: TABLE.into(), name: chain.name.into(), ..Chain::default() };
-    let Some(hook) = chain.hook else { return plain };
-    Chain {
+fn named(name: &'static str) -> Chain<'static> {
+    Chain { family: NfFamily::INet, table: TABLE.into(), name: name.into(), ..Chain::default() }
+}
+
+fn chain(chain: &scaffold::Chain) -> Value {
+    let plain = named(chain.name);
+    let Some(hook) = chain.hook else { return add(NfListObject::Chain(plain)) };
+    add(NfListObject::Chain(Chain {
         _type: Some(NfChainType::Filter),
         hook: Some(match hook {
             Hook::Prerouting => NfHook::Prerouting,
+            Hook::Input => NfHook::Input,
+            Hook::Forward => NfHook::Forward,
             Hook::Output => NfHook::Output,
         }),
         prio: Some(PRIORITY),
         policy: Some(NfChainPolicy::Accept),
         ..plain
-    }
-}
-
-fn rule(chain: &'static str, rule: &sekisho_ruleset::scaffold::Rule) -> Rule<'static> {
-    let when = rule.when.iter().map(|when| Statement::Match(condition(*when)));
-    let statements: Vec<Statement<'static>> = when.chain(rule.then.iter().map(statement)).collect();
-    Rule {
-        family: NfFamily::INet,
-        table: TABLE.into(),
-        chain: chain.into(),
-        expr: statements.into(),
-        ..Rule::default()
-    }
-}
-
-fn text(text: impl Into<String>) -> Expression<'static> {
-    Expression::String(text.into().into())
-}
-
-fn field(protocol: &'static str, field: &'static str) -> Expression<'static> {
-    let field = PayloadField { protocol: protocol.into(), field: field.into() };
-    Expression::Named(NamedExpression::Payload(Payload::PayloadField(field)))
-}
-
-fn and(left: Expression<'static>, right: Expression<'static>) -> Expression<'static> {
-    Expression::BinaryOperation(Box::new(BinaryOperation::AND(left, right)))
-}
-
-/// Flags set together, as binary operations of two, which every version of `nft` reads.
-fn flags(first: &'static str, others: &[&'static str]) -> Expression<'static> {
-    others.iter().fold(text(first), |all, flag| {
-        Expression::BinaryOperation(Box::new(BinaryOperation::OR(vec![all, text(*flag)])))
-    })
-}
-
-fn address(set: SetName, side: &'static str) -> Expression<'static> {
-    let protocol = match set.family() {
-        Family::V4 => "ip",
-        Family::V6 => "ip6",
-    };
-    field(protocol, side)
-}
-
-fn condition(when: Match) -> Condition<'static> {
-    let masked = || and(field("tcp", "flags"), flags("fin", &["syn", "rst", "ack"]));
-    let (left, right) = match when {
-        Match::Syn => (masked(), text("syn")),
-        Match::SynAck => (masked(), flags("syn", &["ack"])),
-        Match::From(set) => (address(set, "saddr"), text(format!("@{set}"))),
-        Match::To(set) => (address(set, "daddr"), text(format!("@{set}"))),
-    };
-    Condition { left, right, op: Operator::EQ }
-}
-
-fn statement(action: &Action) -> Statement<'static> {
-    match action {
-        Action::Count(name) => Statement::Counter(Count::Named((*name).into())),
-        Action::Jump(chain) => Statement::Jump(JumpTarget { target: (*chain).into() }),
-        Action::Accept => Statement::Accept(None),
-        Action::Drop => Statement::Drop(None),
-        Action::Note(set) => {
-            let source = address(*set, "saddr");
-            let elem = match set.family() {
-                Family::V4 => source,
-                Family::V6 => and(source, text(UNIT_MASK)),
-            };
-            Statement::Set(Update { op: SetOp::Update, elem, set: format!("@{set}").into() })
-        }
-    }
+    }))
 }

@@ -1,12 +1,16 @@
 //! The table itself: making it, judging one that is there, removing it, all through `nft`.
 
 mod declare;
+mod rule;
 mod shape;
 
 use std::process::{Command, Stdio};
 
 use nftables::helper::{self, NftablesError};
-use sekisho_ruleset::scaffold::{TABLE, TABLE_FAMILY};
+use sekisho_ruleset::{
+    Scaffold,
+    scaffold::{OLDER, TABLE, TABLE_FAMILY},
+};
 
 use crate::{KernelError, Nft};
 use shape::Shape;
@@ -18,6 +22,8 @@ pub enum Found {
     Absent,
     /// A table just as we make it, whatever its sets hold.
     Ours,
+    /// A table just as an earlier version made it, whatever its sets hold: [`upgrade`] makes it ours.
+    Older(&'static Scaffold),
     /// Another table, or ours after somebody edited it.
     Foreign {
         /// The first difference.
@@ -50,7 +56,7 @@ pub fn check() -> Result<(), KernelError> {
 pub fn install() -> Result<(), KernelError> {
     match inspect()? {
         Found::Absent => apply("making table inet sekisho", &declare::create()),
-        Found::Ours => Err(KernelError::Exists),
+        Found::Ours | Found::Older(_) => Err(KernelError::Exists),
         Found::Foreign { what } => Err(KernelError::Foreign(what)),
     }
 }
@@ -62,6 +68,15 @@ pub fn install() -> Result<(), KernelError> {
 /// When `nft` fails; the old table stays then.
 pub fn replace() -> Result<(), KernelError> {
     apply("making table inet sekisho anew", &declare::replace())
+}
+
+/// Makes a table that is just `old` ours, in one transaction: what its sets hold stays, so that nothing that
+/// is blocked gets through meanwhile.
+///
+/// # Errors
+/// When `nft` fails; the old table stays then.
+pub fn upgrade(old: &Scaffold) -> Result<(), KernelError> {
+    apply("bringing table inet sekisho to this version", &declare::upgrade(old))
 }
 
 /// Deletes the table and all that is in it, if there is one.
@@ -87,8 +102,9 @@ pub fn inspect() -> Result<Found, KernelError> {
     if found.is_empty() {
         return Ok(Found::Absent);
     }
-    let difference = found.difference(&Shape::of(&declare::create(), TABLE));
-    Ok(difference.map_or(Found::Ours, |what| Found::Foreign { what }))
+    let Some(what) = found.difference(&Shape::of(&declare::create(), TABLE)) else { return Ok(Found::Ours) };
+    let older = OLDER.iter().find(|old| found == Shape::of(&declare::create_as(old), TABLE));
+    Ok(older.map_or(Found::Foreign { what }, Found::Older))
 }
 
 fn apply(doing: &'static str, commands: &serde_json::Value) -> Result<(), KernelError> {

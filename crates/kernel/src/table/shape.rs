@@ -111,15 +111,29 @@ fn collect(value: &Value, words: &mut Vec<String>) {
             for (name, inner) in
                 fields.iter().filter(|(name, _)| !matches!(name.as_str(), "packets" | "bytes"))
             {
-                if name != "|" {
-                    words.push(name.clone());
+                match name.as_str() {
+                    "payload" => {
+                        words.push(format!("{} {}", plain(&inner["protocol"]), plain(&inner["field"])));
+                    }
+                    "concat" => words.push(together(inner)),
+                    "|" => collect(inner, words),
+                    _ => {
+                        words.push(name.clone());
+                        collect(inner, words);
+                    }
                 }
-                collect(inner, words);
             }
         }
         Value::Null => {}
         plain_value => words.push(plain(plain_value)),
     }
+}
+
+/// What is looked at as one thing, in its order, as one word: both ends of a packet have the same fields.
+fn together(parts: &Value) -> String {
+    let mut words = Vec::new();
+    collect(parts, &mut words);
+    words.join(" . ")
 }
 
 #[cfg(test)]
@@ -151,6 +165,19 @@ mod tests {
         assert_eq!(what, "rule 1 of chain c is \"accept\" and should be \"drop\"");
         assert_eq!(accept.difference(&shape(&json!([]))).unwrap(), "rule 1 of chain c is not ours");
         assert_eq!(shape(&json!([])).difference(&accept).unwrap(), "rule 1 of chain c is missing");
+    }
+
+    #[test]
+    fn the_order_of_what_belongs_together_matters() {
+        let port = |field: &str| json!({"payload": {"protocol": "tcp", "field": field}});
+        let rule = |first: &str, second: &str| {
+            shape(
+                &json!([{"rule": {"table": "t", "chain": "c", "expr": [{"concat": [port(first), port(second)]}]}}]),
+            )
+        };
+        let what = rule("sport", "dport").difference(&rule("dport", "sport")).unwrap();
+        let wanted = "rule 1 of chain c is \"tcp sport . tcp dport\" and should be \"tcp dport . tcp sport\"";
+        assert_eq!(what, wanted);
     }
 
     #[test]

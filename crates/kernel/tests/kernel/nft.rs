@@ -48,10 +48,14 @@ fn prefix() -> impl Strategy<Value = Prefix> {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    (prefix(), 0u8..4, any::<bool>(), 50i64..5_000).prop_map(|(prefix, list, put, seconds)| {
+    (prefix(), 0u8..5, any::<bool>(), 50i64..5_000).prop_map(|(prefix, list, put, seconds)| {
         let allow = list == 0;
         let expires = Moment::from_millis(seconds * 1_000);
-        let list = if allow { List::Allow } else { List::Block(Tier::Drop) };
+        let list = match list {
+            0 => List::Allow,
+            1 | 2 => List::Block(Tier::Suppress),
+            _ => List::Block(Tier::Drop),
+        };
         if put {
             Change::Put(Member { prefix, list, expires })
         } else {

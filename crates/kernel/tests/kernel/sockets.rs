@@ -10,8 +10,8 @@ use std::{
 
 use crate::lab::{Spoofer, address, in_namespace, ip, sysctl, wait_for};
 use rustix::net::{AddressFamily, RecvFlags, SocketType, bind, connect, listen, socket, sockopt};
-use sekisho_kernel::{Diag, Netstat, Nft, own_addresses, table};
-use sekisho_model::{Row, Unit, limits::HIT_SET_SIZE};
+use sekisho_kernel::{Counters, Diag, Netstat, Nft, gateways, own_addresses, table};
+use sekisho_model::{Row, Tier, Unit, limits::HIT_SET_SIZE};
 use sekisho_ruleset::Removal;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -166,11 +166,12 @@ fn listed_addresses_are_dropped_and_counted_as_hits() {
             knock(address("2001:db8:1:2::7"), six.local_addr().unwrap()),
         ];
         let hits = wait_for("the hits", || {
-            let hits: BTreeMap<Unit, u64> = nft.hits().unwrap().into_iter().collect();
+            let hits = nft.hits().unwrap();
             (hits.len() == 2).then_some(hits)
         });
         for text in ["203.0.113.7", "2001:db8:1:2::7"] {
-            assert!(hits[&Unit::of(address(text))] >= 1, "{hits:?}");
+            let hit = hits.iter().find(|hit| hit.unit == Unit::of(address(text))).unwrap();
+            assert!(hit.tier == Tier::Drop && hit.packets >= 1, "{hits:?}");
         }
         // An address that is not listed connects, and so does one that is allowlisted.
         let _unlisted = knock(address("203.0.113.8"), four.local_addr().unwrap());
@@ -179,8 +180,9 @@ fn listed_addresses_are_dropped_and_counted_as_hits() {
         assert_eq!(four.accept().unwrap().1.ip(), address("198.51.100.9"));
         let counters = nft.counters().unwrap();
         assert!(counters.dropped >= 2 && counters.syns >= counters.dropped + 2, "{counters:?}");
-        assert_eq!(counters.muted, 0);
-        assert_eq!(nft.dropped_packets().unwrap(), nft.counters().unwrap().dropped);
+        let Counters { dropped: last, muted, suppressed, .. } = nft.counters().unwrap();
+        assert_eq!((muted, suppressed), (0, 0));
+        assert_eq!(Counters { dropped: last, muted: 1, suppressed: 1, ..counters }.all_dropped(), last + 2);
         assert!(dropped.iter().all(|client| !refused(client)), "a reject would be one more reflected packet");
     });
 }
@@ -252,6 +254,34 @@ fn syn_cookies_are_counted() {
         Spoofer::new().syn(VICTIM, v4(&listener)).unwrap();
         wait_for("a cookie", || (Netstat::read().unwrap().cookies_sent == 1).then_some(()));
         assert_eq!(rows(), []);
+    });
+}
+
+#[test]
+fn completed_handshakes_are_counted() {
+    in_namespace(|| {
+        let ours = TcpListener::bind("127.0.0.1:0").unwrap();
+        let before = Netstat::read().unwrap().passive_opens;
+        let _clients: Vec<TcpStream> =
+            (0..5).map(|_| TcpStream::connect(ours.local_addr().unwrap()).unwrap()).collect();
+        assert_eq!(Netstat::read().unwrap().passive_opens, before + 5);
+    });
+}
+
+#[test]
+fn the_gateways_of_default_routes_are_found() {
+    with_server(|| {
+        assert!(gateways().unwrap().is_empty(), "a default route without a gateway");
+        ip("route add 198.51.100.0/24 via 192.0.2.200 dev void onlink");
+        ip("route add default via 192.0.2.254 dev void onlink metric 5");
+        ip(
+            "route add default table 77 metric 6 nexthop via 192.0.2.251 dev void onlink nexthop via 192.0.2.252 dev void onlink",
+        );
+        ip("-6 addr add 2001:db8::1/64 dev void nodad");
+        ip("-6 route add default via 2001:db8::fe dev void");
+        ip("route add default via inet6 fe80::7 dev void metric 7");
+        let wanted = ["192.0.2.251", "192.0.2.252", "192.0.2.254", "2001:db8::fe", "fe80::7"].map(address);
+        assert_eq!(gateways().unwrap(), wanted);
     });
 }
 

@@ -47,6 +47,10 @@ impl<'a> Fields<'a> {
         self.take().map(u64::from_be_bytes)
     }
 
+    pub(super) fn u128(&mut self) -> Decoded<u128> {
+        self.take().map(u128::from_be_bytes)
+    }
+
     pub(super) fn i64(&mut self) -> Decoded<i64> {
         self.take().map(i64::from_be_bytes)
     }

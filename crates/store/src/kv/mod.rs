@@ -3,10 +3,12 @@
 //! Numbers are big-endian, so that the order of the bytes is the order of the numbers. Each value
 //! ends in a CRC-32C over its key and itself, which also catches a value that sits under a wrong key.
 
+pub(crate) mod about;
 mod bytes;
 pub(crate) mod chunk;
 pub(crate) mod delta;
 pub(crate) mod epoch;
+pub(crate) mod event;
 pub(crate) mod floor;
 pub(crate) mod header;
 pub(crate) mod record;
@@ -24,11 +26,16 @@ pub(crate) enum Family {
     Chunks,
     /// Deltas behind the ring in memory.
     Deltas,
+    /// What happened, for operators.
+    Events,
+    /// Which events are about a prefix.
+    About,
 }
 
 impl Family {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [Self::Meta, Self::Log, Self::Headers, Self::Chunks, Self::Deltas];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Meta, Self::Log, Self::Headers, Self::Chunks, Self::Deltas, Self::Events, Self::About];
 
     /// Its name on the disk. RocksDB insists on a `default`.
     pub(crate) fn name(self) -> &'static str {
@@ -38,6 +45,8 @@ impl Family {
             Self::Headers => "checkpoints",
             Self::Chunks => "checkpoint_chunks",
             Self::Deltas => "deltas",
+            Self::Events => "events",
+            Self::About => "events_about",
         }
     }
 }

@@ -23,6 +23,7 @@ fn child() {
     match role.as_str() {
         "append" => crate::crash::append(&dir),
         "hold" => hold(&dir),
+        "read" => crate::reading::read_only(&dir),
         other => {
             assert_eq!(other, "fill");
             crate::full::fill(&dir);

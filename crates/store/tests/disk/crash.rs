@@ -10,17 +10,19 @@ use crate::{
     work,
 };
 
-/// Appends until it is killed, with deltas and checkpoints between, and tells each durable index.
+/// Appends until it is killed, with deltas, events and checkpoints between, and tells each durable index.
 pub(crate) fn append(dir: &Path) {
     let mut store = work::open(dir).unwrap();
     let from = store.newest_checkpoint().unwrap().map_or(0, |found| found.at.0);
     for index in from + 1..=store.last().0 {
         work::put_delta(&mut store, index).unwrap();
+        work::put_events(&mut store, index).unwrap();
     }
     loop {
         let index = work::append(&mut store).unwrap();
         say(&format!("acked {index}"));
         work::put_delta(&mut store, index).unwrap();
+        work::put_events(&mut store, index).unwrap();
         if index % 40 == 0 {
             store.put_checkpoint(Revision(index), Moment::from_millis(index), pieces(index)).unwrap();
         }
@@ -47,6 +49,9 @@ fn judge(dir: &Path, acked: i64) {
         newest = delta.revision.0;
     }
     assert!((acked - 1..=last).contains(&newest), "an append makes the deltas before it durable");
+    let events = work::verify_events(&store.reader());
+    // Two of three entries have events.
+    assert!((acked - 2..=last).contains(&events), "an append makes the events before it durable");
     let checkpoint = store.newest_checkpoint().unwrap();
     if let Some(found) = &checkpoint {
         assert_eq!((&found.bytes, found.passed_over.len()), (&pieces(found.at.0).concat(), 0));

@@ -6,4 +6,5 @@ mod child;
 mod crash;
 mod damage;
 mod full;
+mod reading;
 mod work;

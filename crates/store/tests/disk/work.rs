@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sekisho_model::{Moment, Revision};
-use sekisho_store::{Log, Options, Record, Store, StoreError};
+use sekisho_store::{EventId, Log, NewEvent, Options, Reader, Record, Store, StoreError};
 
 pub(crate) fn open(dir: &Path) -> Result<Store, StoreError> {
     Store::open(dir, Options::default())
@@ -33,6 +33,32 @@ pub(crate) fn append(store: &mut Store) -> Result<i64, StoreError> {
 /// Puts the delta of one index.
 pub(crate) fn put_delta(store: &mut Store, index: i64) -> Result<(), StoreError> {
     store.put_delta(Revision(index - 1), Revision(index), &payload(index))
+}
+
+fn events(index: i64) -> Vec<NewEvent> {
+    let about = vec!["203.0.113.0/24".parse().unwrap()];
+    (0..index % 3).map(|event| NewEvent { about: about.clone(), bytes: payload(index + event) }).collect()
+}
+
+/// Puts the events of one index: none, one or two.
+pub(crate) fn put_events(store: &mut Store, index: i64) -> Result<(), StoreError> {
+    store.put_events(Revision(index), clock(index), &events(index))
+}
+
+/// Reads all events, judges each, and gives the index of the last.
+pub(crate) fn verify_events(reader: &Reader) -> i64 {
+    let mut got: Vec<(i64, Vec<u8>)> = Vec::new();
+    let mut at = EventId::default();
+    loop {
+        let next = reader.events_after(at, 500).unwrap();
+        let Some(last) = next.last() else { break };
+        at = last.id;
+        got.extend(next.into_iter().map(|event| (event.id.index.0, event.bytes)));
+    }
+    let expected =
+        (1..=at.index.0).flat_map(|index| events(index).into_iter().map(move |event| (index, event.bytes)));
+    assert!(expected.eq(got), "all events up to {}, each once and in order", at.index.0);
+    at.index.0
 }
 
 /// Reads the whole log, judges each record, and gives the last index.
