@@ -6,6 +6,8 @@ mod evidence_rules;
 mod histories;
 mod list_rules;
 mod naive;
+mod news;
+mod promises;
 mod reference;
 mod refusals;
 mod world;

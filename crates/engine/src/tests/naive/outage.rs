@@ -31,7 +31,7 @@ impl Naive {
             self.end_outage(host);
             return;
         };
-        meter.millis += now.since(before).as_millis() as u64;
+        meter.millis += u64::try_from(now.since(before).as_millis()).unwrap();
         meter.completed += new.completed.saturating_sub(last.completed);
         for row in batch.observations.iter().filter(|row| row.sockets > 0) {
             let network = row.unit.prefix().widened(if row.unit.prefix().is_ipv4() { 16 } else { 48 });
