@@ -163,6 +163,8 @@ pub(super) struct Host {
     reported: i64,
     /// Whether its totals tell of all units that it reports.
     is_honest: bool,
+    /// Whether its kernel never answers by cookies.
+    is_calm: bool,
 }
 
 impl Host {
@@ -176,11 +178,13 @@ impl Host {
             usual: dice.pick(&[0, 1, 20, 100]),
             reported: 1_000_000,
             is_honest: dice.once_in(2),
+            is_calm: false,
         }
     }
 
+    /// The host with totals that tell of all that it reports, and never flooded.
     pub(super) fn honest(self) -> Self {
-        Self { is_honest: true, ..self }
+        Self { is_honest: true, is_calm: true, ..self }
     }
 
     pub(super) fn join(&self, dice: &mut Dice, may_move: bool) -> Input {
@@ -240,7 +244,7 @@ impl Host {
             if is_broken { dice.pick(&[0, 0, 10, 50]) } else { dice.pick(&[100, 100, 100, 150, 50, 0]) };
         self.totals.completed += self.usual * millis * part / 100_000;
         self.totals.stuck_units += u64::from(if dice.once_in(4) { dice.below(4) } else { 0 });
-        self.totals.cookies_sent += u64::from(dice.once_in(24));
+        self.totals.cookies_sent += u64::from(dice.once_in(24) && !self.is_calm);
         self.totals.cookies_sent_full = self.totals.cookies_sent;
         self.sequence = self.sequence.saturating_add(u64::from(!dice.once_in(16)));
         let age = match dice.below(12) {

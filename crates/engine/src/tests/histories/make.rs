@@ -39,7 +39,7 @@ pub(in crate::tests) fn world(seed: u64) -> History {
     History { seed, bounds, entries }
 }
 
-/// Reports only, under one policy, by hosts whose totals tell of all that they saw.
+/// Reports only, under one policy, by hosts that are never flooded and whose totals tell of all that they saw.
 pub(in crate::tests) fn reports(seed: u64) -> History {
     let mut dice = Dice::new(seed);
     let hosts = (0..12).map(|number| Host::new(number, &mut dice).honest()).collect();
@@ -95,7 +95,11 @@ impl Maker {
 
     /// The policy, and most of the hosts.
     fn first(&mut self) -> Vec<Input> {
-        let mut inputs = vec![Input::Policy(inputs::policy(&mut self.dice, false))];
+        let mut policy = inputs::policy(&mut self.dice, false);
+        if self.only_reports {
+            policy.host_units_per_minute = 1_000_000;
+        }
+        let mut inputs = vec![Input::Policy(policy)];
         for host in 0..self.hosts.len() {
             if !self.dice.once_in(8) {
                 inputs.push(self.hosts[host].join(&mut self.dice, false));

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use sekisho_model::{Batch, Moment, Prefix};
+use sekisho_model::{Moment, Observation, Prefix};
 
 use super::Naive;
 use crate::{End, Event, Retier};
@@ -19,7 +19,7 @@ pub(super) struct Meter {
 }
 
 impl Naive {
-    pub(super) fn judge_path(&mut self, host: usize, batch: &Batch) {
+    pub(super) fn judge_path(&mut self, host: usize, rows: &[Observation]) {
         let now = self.now;
         let one = &mut self.hosts[host];
         let totals = one.totals;
@@ -33,7 +33,7 @@ impl Naive {
         };
         meter.millis += u64::try_from(now.since(before).as_millis()).unwrap();
         meter.completed += new.completed.saturating_sub(last.completed);
-        for row in batch.observations.iter().filter(|row| row.sockets > 0) {
+        for row in rows.iter().filter(|row| row.sockets > 0) {
             let network = row.unit.prefix().widened(if row.unit.prefix().is_ipv4() { 16 } else { 48 });
             if !meter.networks.contains(&network) {
                 meter.networks.push(network);
