@@ -1,20 +1,25 @@
 //! What holds over every history: the promises of the feed, and that of the replay.
 
-use alloc::{collections::BTreeMap, vec, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::ToString, vec, vec::Vec};
 use core::time::Duration;
 
-use proptest::prelude::*;
-use sekisho_model::{
-    Change, Digest, Entry, Input, Key, LogEntry, Member, Moment, OrderKind, Prefix, Revision,
-};
+use sekisho_model::{Change, Digest, Entry, Input, Key, LogEntry, Member, Moment, OrderKind, Revision};
 
-use super::histories::{history, order};
-use crate::{Engine, Outcome};
+use super::histories::{Dice, History, Verdict, for_all, order};
+use crate::{End, Engine, Event, Outcome};
 
-/// What the engine would do if `input` came at `time`; the engine is left alone.
-fn if_told(engine: &Engine, input: Input, time: Moment) -> Outcome {
-    let mut copy = Engine::restore(engine.checkpoint());
-    copy.handle(&LogEntry { index: Revision(engine.index().0 + 1), time, inputs: vec![input] })
+/// Fails with what is wrong unless it is so.
+fn ensure(holds: bool, what: impl FnOnce() -> alloc::string::String) -> Verdict {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+fn copy(engine: &Engine) -> Engine {
+    Engine::restore_within(engine.checkpoint(), engine.bounds)
+}
+
+/// What the engine would do if `inputs` came at `time`; the engine is left alone.
+fn if_told(engine: &Engine, inputs: Vec<Input>, time: Moment) -> Outcome {
+    copy(engine).handle(&LogEntry { index: Revision(engine.index().0 + 1), time, inputs })
 }
 
 fn follow(members: &mut BTreeMap<Key, Member>, change: &Change) -> bool {
@@ -26,119 +31,147 @@ fn follow(members: &mut BTreeMap<Key, Member>, change: &Change) -> bool {
     before != members.get(&change.key()).copied()
 }
 
-proptest! {
-    #[test]
-    fn same_log_same_list(history in history()) {
-        let (mut one, mut other) = (Engine::new(), Engine::new());
-        other.reseed(0x5eed);
-        for entry in &history {
-            prop_assert_eq!(one.handle(entry), other.handle(entry));
+/// Another engine, with other seeds for its hashes, and restored in the middle, does the same.
+fn is_determined(history: &History) -> Verdict {
+    let mut one = Engine::with_bounds(history.bounds);
+    let mut other = Engine::with_bounds(history.bounds);
+    other.reseed(history.seed ^ 0x5eed);
+    let middle = history.entries.len() / 2;
+    for (at, entry) in history.entries.iter().enumerate() {
+        if at == middle {
+            let checkpoint = other.checkpoint();
+            ensure(checkpoint == one.checkpoint(), || "checkpoints differ".to_string())?;
+            other = Engine::restore_within(checkpoint.clone(), history.bounds);
+            ensure(checkpoint == other.checkpoint(), || "the restored engine differs".to_string())?;
+            ensure(other.digest() == one.digest(), || "the restored digest differs".to_string())?;
+            other.reseed(history.seed);
         }
-        prop_assert_eq!(one.checkpoint(), other.checkpoint());
+        let same = one.handle(entry) == other.handle(entry) && one.counters() == other.counters();
+        ensure(same, || format!("outcomes differ at #{}", entry.index))?;
     }
+    ensure(one.checkpoint() == other.checkpoint(), || "the last checkpoints differ".to_string())
+}
 
-    #[test]
-    fn a_restored_engine_goes_on_as_if_it_had_never_stopped(history in history(), at: prop::sample::Index) {
-        let at = at.index(history.len());
-        let mut lasting = Engine::new();
-        for entry in &history[..at] {
-            lasting.handle(entry);
-        }
-        let checkpoint = lasting.checkpoint();
-        let mut restored = Engine::restore(checkpoint.clone());
-        prop_assert_eq!(restored.checkpoint(), checkpoint);
-        prop_assert_eq!(restored.digest(), lasting.digest());
-        for entry in &history[at..] {
-            prop_assert_eq!(lasting.handle(entry), restored.handle(entry));
-            prop_assert_eq!(lasting.counters(), restored.counters());
-        }
-        prop_assert_eq!(restored.checkpoint(), lasting.checkpoint());
-    }
+#[test]
+fn same_log_same_list() {
+    for_all(100_000, is_determined);
+}
 
-    #[test]
-    fn the_deltas_are_the_whole_truth(history in history()) {
-        let mut engine = Engine::new();
-        let mut members = BTreeMap::new();
-        let mut revision = Revision::default();
-        for entry in &history {
-            if let Some(delta) = engine.handle(entry).delta {
-                prop_assert_eq!((delta.previous, delta.revision), (revision, entry.index));
-                prop_assert!(delta.changes.is_sorted_by(|a, b| a.key() < b.key()));
-                for change in &delta.changes {
-                    prop_assert!(follow(&mut members, change), "{change:?} changes nothing");
-                }
-                prop_assert_eq!(delta.digest, Digest::of(members.values()));
-                revision = delta.revision;
+/// The deltas lead to the members, step by step, and each change of one changes something.
+fn deltas_are_true(history: &History) -> Verdict {
+    let mut engine = Engine::with_bounds(history.bounds);
+    let (mut members, mut revision) = (BTreeMap::new(), Revision::default());
+    for entry in &history.entries {
+        if let Some(delta) = engine.handle(entry).delta {
+            let place = (delta.previous, delta.revision) == (revision, entry.index);
+            ensure(place && !delta.changes.is_empty(), || format!("{delta:?} after {revision}"))?;
+            ensure(delta.changes.is_sorted_by(|a, b| a.key() < b.key()), || format!("{delta:?}"))?;
+            for change in &delta.changes {
+                ensure(follow(&mut members, change), || format!("{change:?} changes nothing"))?;
             }
-            prop_assert_eq!(engine.revision(), revision);
-            prop_assert_eq!(engine.index(), entry.index);
-            prop_assert_eq!(engine.digest(), Digest::of(members.values()));
-            prop_assert!(engine.members().eq(members.values().copied()));
-            prop_assert_eq!(engine.member_count(), members.len());
+            ensure(delta.digest == Digest::of(members.values()), || format!("digest of {delta:?}"))?;
+            revision = delta.revision;
+        }
+        let stands = (engine.revision(), engine.index()) == (revision, entry.index);
+        let same = engine.members().eq(members.values().copied());
+        let count = engine.member_count() == members.len() && engine.digest() == Digest::of(members.values());
+        ensure(stands && same && count, || format!("{members:?} at #{}", entry.index))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_deltas_are_the_whole_truth() {
+    for_all(20_000, deltas_are_true);
+}
+
+fn entries_are_apart(history: &History) -> Verdict {
+    let mut engine = Engine::with_bounds(history.bounds);
+    for entry in &history.entries {
+        engine.handle(entry);
+        let entries: Vec<Entry> = engine.entries_from(None).cloned().collect();
+        for (at, one) in entries.iter().enumerate() {
+            let is_apart = entries[at + 1..].iter().all(|other| !one.prefix.overlaps(&other.prefix));
+            let is_allowed = engine.allowlist_overlapping(&one.prefix).next().is_some();
+            let is_good = is_apart && !is_allowed && engine.protected.why(&one.prefix).is_none();
+            ensure(is_good, || format!("{one:?} at #{}", entry.index))?;
+            let is_in_time = one.expires > engine.now() && one.revision <= engine.index();
+            let ends = [one.prefix.address(), one.prefix.last()];
+            let is_found = ends.iter().all(|address| engine.entry_covering(*address) == Some(one));
+            ensure(is_in_time && is_found, || format!("{one:?} at #{}", entry.index))?;
         }
     }
+    Ok(())
+}
 
-    #[test]
-    fn entries_are_disjoint_and_never_protected(history in history()) {
-        let mut engine = Engine::new();
-        for entry in &history {
-            engine.handle(entry);
-            let entries: Vec<Entry> = engine.entries_from(None).cloned().collect();
-            for (at, one) in entries.iter().enumerate() {
-                prop_assert!(entries[at + 1..].iter().all(|other| !one.prefix.overlaps(&other.prefix)));
-                prop_assert!(engine.allowlist_overlapping(&one.prefix).next().is_none());
-                prop_assert!(engine.protected.why(&one.prefix).is_none());
-                prop_assert!(one.expires > engine.now());
-                prop_assert!(one.revision <= engine.index());
-                prop_assert_eq!(engine.entry_covering(one.prefix.address()), Some(one));
-                prop_assert_eq!(engine.entry_covering(one.prefix.last()), Some(one));
-            }
-        }
+#[test]
+fn entries_are_disjoint_and_never_protected() {
+    for_all(20_000, entries_are_apart);
+}
+
+/// Up to the timeout nothing changes by itself; a tick at it leads to something, or to a later one.
+fn timeouts_are_true(history: &History) -> Verdict {
+    let mut engine = Engine::with_bounds(history.bounds);
+    for entry in &history.entries {
+        engine.handle(entry);
+        let tick = |time| if_told(&engine, vec![Input::Tick], time).delta;
+        let Some(timeout) = engine.poll_timeout() else {
+            ensure(tick(Moment::MAX).is_none(), || format!("something ends after #{}", entry.index))?;
+            continue;
+        };
+        let before = timeout - Duration::from_millis(1);
+        ensure(before < engine.now() || tick(before).is_none(), || format!("early after #{}", entry.index))?;
+        let mut later = copy(&engine);
+        let index = Revision(engine.index().0 + 1);
+        later.handle(&LogEntry { index, time: timeout, inputs: vec![Input::Tick] });
+        let goes_on = later.poll_timeout().is_none_or(|next| next > timeout);
+        ensure(goes_on, || format!("{timeout:?} again after #{}", entry.index))?;
     }
+    Ok(())
+}
 
-    #[test]
-    fn nothing_ends_before_the_timeout_and_something_does_at_it(history in history()) {
-        let mut engine = Engine::new();
-        for entry in &history {
-            engine.handle(entry);
-            let tick = |time| if_told(&engine, Input::Tick, time).delta;
-            let Some(timeout) = engine.poll_timeout() else {
-                prop_assert_eq!(tick(Moment::MAX), None);
-                continue;
-            };
-            prop_assert!(timeout > engine.now());
-            prop_assert_eq!(tick(timeout - Duration::from_millis(1)), None);
-            let changes = tick(timeout).map(|delta| delta.changes).unwrap_or_default();
-            prop_assert!(!changes.is_empty());
-            prop_assert!(changes.iter().all(|change| matches!(change, Change::Remove(_))));
-        }
-    }
+#[test]
+fn nothing_ends_before_the_timeout_and_it_is_no_loop() {
+    for_all(10_000, timeouts_are_true);
+}
 
-    #[test]
-    fn a_checked_order_does_what_was_said(history in history(), order in order(), later in 0i64..200_000) {
-        let mut engine = Engine::new();
-        for entry in &history {
-            engine.handle(entry);
+/// What an order is said to do is what it does, whatever comes to its time until then. What ends quietly first is
+/// not foretold.
+fn orders_are_foretold(history: &History) -> Verdict {
+    let mut dice = Dice::new(history.seed);
+    let mut engine = Engine::with_bounds(history.bounds);
+    for entry in &history.entries {
+        engine.handle(entry);
+        let order = order(&mut dice);
+        let time = engine.now() + Duration::from_millis(u64::from(dice.below(200_000)));
+        let ended = if_told(&engine, vec![Input::Tick], time);
+        if ended.events.iter().any(|event| matches!(event, Event::Removed { why: End::Quiet, .. })) {
+            continue;
         }
-        let time = engine.now() + Duration::from_millis(later.unsigned_abs());
         let said = engine.check_order(&order, time);
-        let outcome = if_told(&engine, Input::Order(order.clone()), time);
-        prop_assert_eq!(&outcome.orders, &vec![said.clone()]);
-        let due = |prefix: &Prefix| engine.entry(prefix).is_some_and(|entry| entry.expires <= time);
-        if let Ok(preview) = said {
-            prop_assert!(!preview.changes.is_empty());
-            let changes = outcome.delta.map(|delta| delta.changes).unwrap_or_default();
-            for change in &preview.changes {
-                prop_assert!(changes.contains(change) || engine.members().any(|one| *change == Change::Put(one)));
-            }
-            // Whatever else changed had come to its end.
-            for change in changes.iter().filter(|change| !preview.changes.contains(change)) {
-                prop_assert!(matches!(change, Change::Remove(key) if key.allow || due(&key.prefix)));
-            }
-            prop_assert_eq!(
-                order.kind == OrderKind::Disallow,
-                preview.changes.iter().all(|change| matches!(change, Change::Remove(key) if key.allow))
-            );
+        let outcome = if_told(&engine, vec![Input::Order(order.clone())], time);
+        ensure(outcome.orders[..] == [said.clone()], || {
+            format!(
+                "after #{}, at {time:?}: {order:?} was said to {said:?}, and {:?}",
+                entry.index, outcome.orders
+            )
+        })?;
+        let Ok(preview) = said else { continue };
+        if preview.done.is_some() {
+            continue;
+        }
+        let is_policy = matches!(order.kind, OrderKind::SetPolicy(_));
+        ensure(is_policy || !preview.changes.is_empty(), || format!("{order:?} does nothing"))?;
+        let changes = outcome.delta.map(|delta| delta.changes).unwrap_or_default();
+        for change in &preview.changes {
+            let is_there = engine.members().any(|one| *change == Change::Put(one));
+            ensure(changes.contains(change) || is_there, || format!("{change:?} of {order:?}"))?;
         }
     }
+    Ok(())
+}
+
+#[test]
+fn a_checked_order_does_what_was_said() {
+    for_all(10_000, orders_are_foretold);
 }

@@ -5,9 +5,9 @@ use alloc::{
     vec,
 };
 
-use sekisho_model::{Input, Order};
+use sekisho_model::{Input, Order, OrderKind, Policy};
 
-use super::world::{VICTIM, World, allow, block, disallow, unblock};
+use super::world::{VICTIM, World, allow, block, disallow, order, unblock};
 use crate::{Event, engine::Bounds};
 
 /// A world in which everything that orders can run into is there.
@@ -47,6 +47,27 @@ fn an_order_needs_a_reason() {
     refused(order, "an order needs a reason: say why, in a few words");
     let order = Order { text: "x".repeat(513), ..block(VICTIM, 60) };
     refused(order, "the reason has 513 bytes; shorten it to 512");
+}
+
+#[test]
+fn a_policy_has_ranges() {
+    let policy = Policy { min_zones: 0, ..Policy::default() };
+    refused(
+        order(OrderKind::SetPolicy(policy.into())),
+        "the policy cannot be applied: quorum.min_zones: must be from 1 to 16",
+    );
+}
+
+#[test]
+fn a_request_id_is_for_one_order() {
+    let request = |order: Order| Order { request: "one".parse().ok(), ..order };
+    let mut world = crowded();
+    world.order(request(block("203.0.113.16", 90)));
+    let said = world.order(request(block("203.0.113.16", 91))).orders[0].clone().unwrap_err();
+    let expected = "this request id was used for another order, carried out at revision 10; use a new id";
+    assert_eq!(said.to_string(), expected);
+    let said = world.order(request(block("203.0.113.16", 90))).orders[0].clone().unwrap();
+    assert_eq!(said.done, Some(sekisho_model::Revision(10)));
 }
 
 #[test]

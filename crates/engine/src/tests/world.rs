@@ -4,11 +4,11 @@ use alloc::{format, string::String, vec, vec::Vec};
 use core::time::Duration;
 
 use sekisho_model::{
-    Batch, Hit, HostId, Input, LogEntry, Moment, Observation, Order, OrderKind, Policy, Prefix, Revision,
-    Totals, Unit,
+    Batch, Completed, Hit, HostId, Input, LogEntry, Moment, Observation, Order, OrderKind, Policy, Prefix,
+    Revision, Tier, Totals, Unit,
 };
 
-use crate::{Engine, Event, Outcome, engine::Bounds};
+use crate::{Engine, Event, Explanation, Outcome, engine::Bounds};
 
 /// The unit that most stories are about.
 pub(super) const VICTIM: &str = "203.0.113.7";
@@ -29,24 +29,24 @@ pub(super) fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-pub(super) fn order(what: &str, kind: OrderKind) -> Order {
-    Order { operator: "ana".parse().unwrap(), text: String::from("a test"), prefix: prefix(what), kind }
+pub(super) fn order(kind: OrderKind) -> Order {
+    Order { operator: "ana".parse().unwrap(), text: String::from("a test"), request: None, kind }
 }
 
 pub(super) fn block(what: &str, ttl: u64) -> Order {
-    order(what, OrderKind::Block { ttl: seconds(ttl) })
+    order(OrderKind::Block { prefix: prefix(what), tier: Tier::Drop, ttl: seconds(ttl) })
 }
 
 pub(super) fn unblock(what: &str, hold: u64) -> Order {
-    order(what, OrderKind::Unblock { hold: seconds(hold) })
+    order(OrderKind::Unblock { prefix: prefix(what), hold: seconds(hold) })
 }
 
 pub(super) fn allow(what: &str, ttl: u64) -> Order {
-    order(what, OrderKind::Allow { ttl: seconds(ttl) })
+    order(OrderKind::Allow { prefix: prefix(what), ttl: seconds(ttl) })
 }
 
 pub(super) fn disallow(what: &str) -> Order {
-    order(what, OrderKind::Disallow)
+    order(OrderKind::Disallow { prefix: prefix(what) })
 }
 
 pub(super) fn sees(number: u32, sequence: u64, what: &[&str]) -> Batch {
@@ -58,6 +58,7 @@ pub(super) fn sees(number: u32, sequence: u64, what: &[&str]) -> Batch {
         age: Duration::ZERO,
         observations: what.iter().map(row).collect(),
         hits: Vec::new(),
+        completed: Vec::new(),
         totals: Totals::default(),
     }
 }
@@ -116,8 +117,13 @@ impl World {
     }
 
     pub(super) fn join(&mut self, number: u32, addresses: &[&str]) -> Outcome {
+        self.join_in(number, None, addresses)
+    }
+
+    pub(super) fn join_in(&mut self, number: u32, zone: Option<&str>, addresses: &[&str]) -> Outcome {
         let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
-        self.tell(vec![Input::HostJoined { host: host(number), zone: None, addresses }])
+        let zone = zone.map(|zone| zone.parse().unwrap());
+        self.tell(vec![Input::HostJoined { host: host(number), zone, addresses }])
     }
 
     pub(super) fn resolve(&mut self, name: &str, addresses: &[&str]) -> Outcome {
@@ -137,14 +143,33 @@ impl World {
         self.tell(inputs)
     }
 
-    /// Each of `hosts` drops packets of `what`, in one log entry.
-    pub(super) fn hit(&mut self, hosts: &[u32], what: &str) -> Outcome {
+    /// A host sees all of `what`, in one log entry.
+    pub(super) fn sees_all(&mut self, number: u32, what: impl Iterator<Item = Unit>) -> Outcome {
+        let observations = what.map(|unit| Observation { unit, sockets: 1, retransmits: 1 }).collect();
+        let batch = Batch { observations, ..self.batch(number, &[]) };
+        self.tell(vec![Input::Batch(batch)])
+    }
+
+    /// Each of `hosts` drops packets of `what` by a rule of `tier`, in one log entry.
+    pub(super) fn hit_at(&mut self, tier: Tier, hosts: &[u32], what: &str) -> Outcome {
         let mut hit = |number: &u32| {
-            let hits = vec![Hit { unit: unit(what), packets: 9 }];
+            let hits = vec![Hit { unit: unit(what), tier, packets: 9 }];
             Input::Batch(Batch { hits, ..self.batch(*number, &[]) })
         };
         let inputs = hosts.iter().map(&mut hit).collect();
         self.tell(inputs)
+    }
+
+    /// Each of `hosts` drops SYNs of `what`, in one log entry.
+    pub(super) fn hit(&mut self, hosts: &[u32], what: &str) -> Outcome {
+        self.hit_at(Tier::Drop, hosts, what)
+    }
+
+    /// A host has connections with `what`.
+    pub(super) fn serves(&mut self, number: u32, what: &str) -> Outcome {
+        let completed = vec![Completed { unit: unit(what), connections: 3 }];
+        let batch = Batch { completed, ..self.batch(number, &[]) };
+        self.tell(vec![Input::Batch(batch)])
     }
 
     /// What is listed, as text.
@@ -152,9 +177,19 @@ impl World {
         self.engine.entries_from(None).map(|entry| format!("{}", entry.prefix)).collect()
     }
 
+    /// What is done to `what`; nothing if it is not listed.
+    pub(super) fn tier(&self, what: &str) -> Option<Tier> {
+        self.engine.entry(&prefix(what)).map(|entry| entry.tier)
+    }
+
     /// How long the entry at `what` still lasts, in seconds.
     pub(super) fn left(&self, what: &str) -> u64 {
         self.engine.entry(&prefix(what)).unwrap().expires.since(self.now()).as_secs()
+    }
+
+    /// The picture of an address as it is now.
+    pub(super) fn explain(&self, what: &str) -> Explanation {
+        self.engine.explain(what.parse().unwrap(), self.now())
     }
 }
 

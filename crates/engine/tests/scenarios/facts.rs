@@ -10,7 +10,12 @@ use crate::words::written;
 /// An event, in a few words.
 pub fn event(event: &Event) -> String {
     match event {
-        Event::Listed { entry, .. } => {if std::env::var("DBG").is_ok() {eprintln!("{entry:?}");} format!("listed {} {}", entry.prefix, entry.tier)},
+        Event::Listed { entry, .. } => {
+            if std::env::var("DBG").is_ok() {
+                eprintln!("{entry:?}");
+            }
+            format!("listed {} {}", entry.prefix, entry.tier)
+        }
         Event::Retiered { entry, why, .. } => format!("moved {} {} {}", entry.prefix, entry.tier, low(why)),
         Event::Renewed { entry } => format!("renewed {} {}", entry.prefix, entry.tier),
         Event::Removed { entry, why } => format!("removed {} {}", entry.prefix, low(why)),
@@ -63,7 +68,8 @@ fn cause_of(cause: &Cause) -> String {
 
 /// What is listed, each entry as `PREFIX TIER until TIME`.
 pub fn listed(engine: &Engine, begin: Moment) -> Vec<String> {
-    let ends = |moment: Moment| written(Duration::from_millis((moment.as_millis() - begin.as_millis()) as u64));
+    let ends =
+        |moment: Moment| written(Duration::from_millis((moment.as_millis() - begin.as_millis()) as u64));
     engine
         .entries_from(None)
         .map(|entry| format!("{} {} until {}", entry.prefix, entry.tier, ends(entry.expires)))

@@ -54,7 +54,8 @@ fn set_other(policy: &mut Policy, key: &str, value: &str) -> Result<(), Wrong> {
         "limits.widest_ipv6" => policy.widest_ipv6 = words::number(value)?,
         "never.private" => policy.never.private = value == "true",
         "never.prefixes" => {
-            policy.never.prefixes = value.split(',').map(words::prefix).collect::<Result<Vec<Prefix>, _>>()?;
+            policy.never.prefixes =
+                value.split(',').map(words::prefix).collect::<Result<Vec<Prefix>, _>>()?;
         }
         "never.names" => policy.never.names = value.split(',').map(str::to_owned).collect(),
         _ => return Err(format!("\"{key}\" is not a key of the policy")),

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use sekisho_engine::{Engine, Event};
 use sekisho_model::{
-    Batch, Completed, Hit, HostId, Input, LogEntry, Moment, Observation, Order, OrderKind, Policy, Prefix, Revision,
-    Tier, Totals, Unit, limits::MAX_BATCH_ROWS,
+    Batch, Completed, Hit, HostId, Input, LogEntry, Moment, Observation, Order, OrderKind, Policy, Prefix,
+    Revision, Tier, Totals, Unit, limits::MAX_BATCH_ROWS,
 };
 
 use crate::{
@@ -171,11 +171,12 @@ impl Story {
             }
             batches.extend(parts.iter().map(|part| self.batch(report, host, part)));
         }
-        let groups: Vec<Vec<Batch>> = if batches.iter().any(|batch| batch.observations.len() == MAX_BATCH_ROWS) {
-            batches.into_iter().map(|batch| vec![batch]).collect()
-        } else {
-            vec![batches]
-        };
+        let groups: Vec<Vec<Batch>> =
+            if batches.iter().any(|batch| batch.observations.len() == MAX_BATCH_ROWS) {
+                batches.into_iter().map(|batch| vec![batch]).collect()
+            } else {
+                vec![batches]
+            };
         for group in groups {
             self.log(group.into_iter().map(Input::Batch).collect());
         }
@@ -224,7 +225,8 @@ impl Story {
                 return Err(format!("there was no such event, but: {}", recent.join("; ")));
             }
             Expectation::Count(count, text) => {
-                let found: Vec<&String> = self.events.iter().filter(|event| event.starts_with(text)).collect();
+                let found: Vec<&String> =
+                    self.events.iter().filter(|event| event.starts_with(text)).collect();
                 if found.len() != *count {
                     return Err(format!("there were {}: {:?}", found.len(), &found[..found.len().min(50)]));
                 }

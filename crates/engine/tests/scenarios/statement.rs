@@ -13,15 +13,32 @@ use crate::{
 /// One line, without its time.
 #[derive(Clone, Debug)]
 pub enum Statement {
-    Join { hosts: Vec<HostId>, zone: Option<Zone>, addresses: Vec<IpAddr> },
-    Leave { hosts: Vec<HostId> },
+    Join {
+        hosts: Vec<HostId>,
+        zone: Option<Zone>,
+        addresses: Vec<IpAddr>,
+    },
+    Leave {
+        hosts: Vec<HostId>,
+    },
     Report(Report),
-    Order { operator: String, request: Option<String>, what: Ordered },
+    Order {
+        operator: String,
+        request: Option<String>,
+        what: Ordered,
+    },
     Policy(Vec<(String, String)>),
-    Name { name: String, addresses: Vec<IpAddr> },
+    Name {
+        name: String,
+        addresses: Vec<IpAddr>,
+    },
     Expect(Expectation),
     /// The statement again and again, until a time.
-    Every { step: Duration, until: Duration, what: Box<Statement> },
+    Every {
+        step: Duration,
+        until: Duration,
+        what: Box<Statement>,
+    },
 }
 
 /// What an operator orders: all but a policy is known without looking at the one in force.
@@ -109,7 +126,9 @@ fn read_join(hosts: Vec<HostId>, rest: &[&str]) -> Result<Statement, Wrong> {
     };
     let addresses = match rest {
         [] => Vec::new(),
-        ["with", addresses @ ..] => addresses.iter().map(|one| words::address(one)).collect::<Result<_, _>>()?,
+        ["with", addresses @ ..] => {
+            addresses.iter().map(|one| words::address(one)).collect::<Result<_, _>>()?
+        }
         _ => return Err(format!("\"{}\" is not understood", rest.join(" "))),
     };
     Ok(Statement::Join { hosts, zone, addresses })

@@ -53,7 +53,11 @@ pub fn read(words: &[&str]) -> Result<Targets, Wrong> {
         [count, "at", "random", "of", prefix] => {
             Ok(Targets::RandomOf(words::number(count)?, words::prefix(prefix)?))
         }
-        these => these.iter().map(|one| words::address(one).map(Unit::of)).collect::<Result<_, _>>().map(Targets::These),
+        these => these
+            .iter()
+            .map(|one| words::address(one).map(Unit::of))
+            .collect::<Result<_, _>>()
+            .map(Targets::These),
     }
 }
 

@@ -10,7 +10,8 @@ pub type Wrong = String;
 /// `MM:SS` or `H:MM:SS`, from the beginning of the story.
 pub fn time(text: &str) -> Result<Duration, Wrong> {
     let wrong = || format!("\"{text}\" is not a time; write MM:SS or H:MM:SS");
-    let parts: Vec<u64> = text.split(':').map(|part| part.parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
+    let parts: Vec<u64> =
+        text.split(':').map(|part| part.parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
     let seconds = match parts[..] {
         [minutes, seconds] if seconds < 60 => minutes * 60 + seconds,
         [hours, minutes, seconds] if minutes < 60 && seconds < 60 => (hours * 60 + minutes) * 60 + seconds,

@@ -18,18 +18,22 @@ impl Dice {
     }
 
     /// A number below `bound`.
-    pub(in crate::tests) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+    pub(in crate::tests) fn below(&mut self, bound: u32) -> u32 {
+        u32::try_from(self.next() % u64::from(bound)).unwrap()
+    }
+
+    /// A place in a list of this length.
+    pub(in crate::tests) fn place(&mut self, length: usize) -> usize {
+        usize::try_from(self.next() % length as u64).unwrap()
     }
 
     /// True once in so many times.
-    pub(in crate::tests) fn once_in(&mut self, times: u64) -> bool {
+    pub(in crate::tests) fn once_in(&mut self, times: u32) -> bool {
         self.below(times) == 0
     }
 
     pub(in crate::tests) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        let at = self.below(from.len() as u64) as usize;
-        from[at].clone()
+        from[self.place(from.len())].clone()
     }
 
     pub(in crate::tests) fn span(&mut self, seconds: &[u64]) -> Duration {

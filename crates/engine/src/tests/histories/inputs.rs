@@ -85,7 +85,7 @@ pub(super) fn targets(dice: &mut Dice) -> Vec<usize> {
         0 => (0..9).collect(),
         1 => (12..17).collect(),
         2 => (0..4).collect(),
-        _ => Vec::from([dice.below(UNITS.len() as u64) as usize]),
+        _ => Vec::from([dice.place(UNITS.len())]),
     }
 }
 
@@ -161,6 +161,10 @@ pub(super) struct Host {
     usual: u64,
     /// When it last reported.
     reported: i64,
+    /// Whether its totals tell of all units that it reports.
+    is_honest: bool,
+    /// Whether its kernel never answers by cookies.
+    is_calm: bool,
 }
 
 impl Host {
@@ -173,11 +177,18 @@ impl Host {
             totals: Totals::default(),
             usual: dice.pick(&[0, 1, 20, 100]),
             reported: 1_000_000,
+            is_honest: dice.once_in(2),
+            is_calm: false,
         }
     }
 
+    /// The host with totals that tell of all that it reports, and never flooded.
+    pub(super) fn honest(self) -> Self {
+        Self { is_honest: true, is_calm: true, ..self }
+    }
+
     pub(super) fn join(&self, dice: &mut Dice, may_move: bool) -> Input {
-        let number = if may_move && dice.once_in(4) { dice.below(4) as u32 } else { self.number };
+        let number = if may_move && dice.once_in(4) { dice.below(4) } else { self.number };
         let zone = (number % 4 != 3).then(|| format!("zone-{}", number % 4).parse().unwrap());
         let addresses = if may_move && dice.once_in(3) { addresses(dice) } else { Vec::new() };
         Input::HostJoined { host: self.id.clone(), zone, addresses }
@@ -191,8 +202,18 @@ impl Host {
         }
         batch.hits = (0..dice.below(3)).map(|_| hit(dice)).collect();
         if dice.once_in(5) {
-            let connections = 1 + dice.below(3) as u32;
-            batch.completed = (0..1 + dice.below(2)).map(|_| Completed { unit: unit(dice), connections }).collect();
+            let connections = 1 + dice.below(3);
+            batch.completed =
+                (0..1 + dice.below(2)).map(|_| Completed { unit: unit(dice), connections }).collect();
+        }
+        self.told(batch)
+    }
+
+    /// The batch with what its totals have to tell of its rows.
+    fn told(&mut self, mut batch: Batch) -> Batch {
+        if self.is_honest {
+            self.totals.stuck_units += stuck_units(&batch);
+            batch.totals = self.totals;
         }
         batch
     }
@@ -203,26 +224,27 @@ impl Host {
         let only = dice.once_in(3).then(|| dice.pick(wave));
         for at in wave.iter().filter(|at| only.is_none_or(|only| only == **at)) {
             let unit = Unit::of(UNITS[*at].parse().unwrap());
-            batch.observations.push(Observation { unit, sockets: 1 + dice.below(2) as u32, retransmits: 2 });
+            batch.observations.push(Observation { unit, sockets: 1 + dice.below(2), retransmits: 2 });
             if dice.once_in(4) {
                 batch.hits.push(Hit { unit, ..hit(dice) });
             }
         }
-        batch
+        self.told(batch)
     }
 
     fn report(&mut self, dice: &mut Dice, time: i64, is_broken: fn(&mut Dice) -> bool) -> Batch {
         let is_broken = is_broken(dice);
-        let millis = (time - self.reported).clamp(0, 600_000) as u64;
+        let millis = u64::try_from((time - self.reported).clamp(0, 600_000)).unwrap();
         self.reported = self.reported.max(time);
         if dice.once_in(40) {
             (self.session, self.sequence, self.totals) = (self.session + 1, 0, Totals::default());
         }
-        let scattered = if is_broken { SCATTERED - dice.below(3) as u32 } else { 0 };
-        let part = if is_broken { dice.pick(&[0, 0, 10, 50]) } else { dice.pick(&[100, 100, 100, 150, 50, 0]) };
+        let scattered = if is_broken { SCATTERED - dice.below(3) } else { 0 };
+        let part =
+            if is_broken { dice.pick(&[0, 0, 10, 50]) } else { dice.pick(&[100, 100, 100, 150, 50, 0]) };
         self.totals.completed += self.usual * millis * part / 100_000;
-        self.totals.stuck_units += if dice.once_in(4) { dice.below(4) } else { 0 };
-        self.totals.cookies_sent += u64::from(dice.once_in(24));
+        self.totals.stuck_units += u64::from(if dice.once_in(4) { dice.below(4) } else { 0 });
+        self.totals.cookies_sent += u64::from(dice.once_in(24) && !self.is_calm);
         self.totals.cookies_sent_full = self.totals.cookies_sent;
         self.sequence = self.sequence.saturating_add(u64::from(!dice.once_in(16)));
         let age = match dice.below(12) {
@@ -235,13 +257,18 @@ impl Host {
             host: self.id.clone(),
             session: self.session,
             sequence: self.sequence,
-            age: Duration::from_millis(age),
+            age: Duration::from_millis(u64::from(age)),
             observations: (0..scattered).map(sight).collect(),
             hits: Vec::new(),
             completed: Vec::new(),
             totals: self.totals,
         }
     }
+}
+
+/// Units with a new socket: what the agent counts.
+pub(in crate::tests) fn stuck_units(batch: &Batch) -> u64 {
+    batch.observations.iter().filter(|row| row.sockets > 0).count() as u64
 }
 
 fn dice_is_broken(dice: &mut Dice) -> bool {
@@ -257,5 +284,9 @@ fn row(dice: &mut Dice) -> Observation {
 }
 
 fn hit(dice: &mut Dice) -> Hit {
-    Hit { unit: unit(dice), tier: dice.pick(&[Tier::Suppress, Tier::Drop]), packets: 1 + dice.below(3) }
+    Hit {
+        unit: unit(dice),
+        tier: dice.pick(&[Tier::Suppress, Tier::Drop]),
+        packets: 1 + u64::from(dice.below(3)),
+    }
 }

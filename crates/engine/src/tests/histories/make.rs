@@ -2,7 +2,7 @@
 
 use alloc::{vec, vec::Vec};
 
-use sekisho_model::{Batch, Input, LogEntry, Moment, Order, Revision, Totals};
+use sekisho_model::{Batch, Input, LogEntry, Moment, Order, Revision};
 
 use super::{
     dice::Dice,
@@ -23,8 +23,9 @@ struct Maker {
     dice: Dice,
     time: i64,
     hosts: Vec<Host>,
-    /// The hosts and units that a wave of an attack is made of.
+    /// The units that a wave of an attack is made of.
     wave: Vec<usize>,
+    only_reports: bool,
 }
 
 /// Everything that can happen.
@@ -33,16 +34,25 @@ pub(in crate::tests) fn world(seed: u64) -> History {
     let bounds = bounds(&mut dice);
     let many = if dice.once_in(6) { 12 } else { 5 };
     let hosts = (0..many).map(|number| Host::new(number, &mut dice)).collect();
-    let mut maker = Maker { dice, time: 1_000_000, hosts, wave: Vec::new() };
+    let mut maker = Maker { dice, time: 1_000_000, hosts, wave: Vec::new(), only_reports: false };
     let entries = maker.entries();
     History { seed, bounds, entries }
 }
 
+/// Reports only, under one policy, by hosts that are never flooded and whose totals tell of all that they saw.
+pub(in crate::tests) fn reports(seed: u64) -> History {
+    let mut dice = Dice::new(seed);
+    let hosts = (0..12).map(|number| Host::new(number, &mut dice).honest()).collect();
+    let mut maker = Maker { dice, time: 1_000_000, hosts, wave: Vec::new(), only_reports: true };
+    let entries = maker.entries();
+    History { seed, bounds: Bounds::default(), entries }
+}
+
 /// One batch, out of any context: its sequence is higher than any that came.
 pub(in crate::tests) fn batch(dice: &mut Dice) -> Batch {
-    let mut host = Host::new(dice.below(5) as u32, dice);
+    let mut host = Host::new(dice.below(5), dice);
     host.sequence = u64::MAX - 1;
-    Batch { totals: Totals::default(), ..host.batch(dice, 0) }
+    host.batch(dice, 0)
 }
 
 /// One order, out of any context.
@@ -85,7 +95,11 @@ impl Maker {
 
     /// The policy, and most of the hosts.
     fn first(&mut self) -> Vec<Input> {
-        let mut inputs = vec![Input::Policy(inputs::policy(&mut self.dice, false))];
+        let mut policy = inputs::policy(&mut self.dice, false);
+        if self.only_reports {
+            policy.host_units_per_minute = 1_000_000;
+        }
+        let mut inputs = vec![Input::Policy(policy)];
         for host in 0..self.hosts.len() {
             if !self.dice.once_in(8) {
                 inputs.push(self.hosts[host].join(&mut self.dice, false));
@@ -117,9 +131,9 @@ impl Maker {
     }
 
     fn input(&mut self) -> Input {
-        let at = self.dice.below(self.hosts.len() as u64) as usize;
+        let at = self.dice.place(self.hosts.len());
         let (dice, host) = (&mut self.dice, &mut self.hosts[at]);
-        match dice.below(64) {
+        match dice.below(if self.only_reports { 44 } else { 64 }) {
             0..44 => Input::Batch(host.batch(dice, self.time)),
             44..52 => Input::Order(inputs::order(dice)),
             52..55 => Input::Policy(inputs::policy(dice, true)),
@@ -140,8 +154,8 @@ impl Maker {
             25..28 => 15_000 + dice.below(100_000),
             28 => 600_000 + dice.below(3_400_000),
             29 => 3_600_000,
-            _ => return -(dice.below(5_000) as i64),
+            _ => return -i64::from(dice.below(5_000)),
         };
-        span as i64
+        i64::from(span)
     }
 }

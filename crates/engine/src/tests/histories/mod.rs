@@ -10,7 +10,8 @@ mod run;
 mod show;
 mod shrink;
 
-pub(super) use inputs::units;
-pub(super) use make::{History, batch, order, world};
+pub(super) use dice::Dice;
+pub(super) use inputs::{stuck_units, units};
+pub(super) use make::{History, batch, order, reports, world};
 pub(super) use run::{Verdict, for_all, for_all_of};
 pub(super) use show::told;

@@ -34,7 +34,9 @@ pub(in crate::tests) fn for_all(count: u64, property: impl Fn(&History) -> Verdi
 
 /// Holds `property` against `count` histories that `make` makes.
 pub(in crate::tests) fn for_all_of(
-    count: u64, make: impl Fn(u64) -> History + Sync, property: impl Fn(&History) -> Verdict + Sync,
+    count: u64,
+    make: impl Fn(u64) -> History + Sync,
+    property: impl Fn(&History) -> Verdict + Sync,
 ) {
     let count = number("SEKISHO_HISTORIES").unwrap_or(count);
     let first = number("SEKISHO_SEED").unwrap_or(0);

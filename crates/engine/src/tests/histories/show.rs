@@ -62,12 +62,16 @@ fn batch_text(batch: &Batch) -> String {
 fn entry_of(entry: &Entry) -> String {
     let Entry { prefix, tier, reason, created, expires, renewals, repeats, revision } = entry;
     let (created, expires) = (created.as_millis(), expires.as_millis());
-    format!("{prefix} {tier} {created}..{expires} renewals {renewals} repeats {repeats} at #{revision} {reason:?}")
+    format!(
+        "{prefix} {tier} {created}..{expires} renewals {renewals} repeats {repeats} at #{revision} {reason:?}"
+    )
 }
 
 /// An event in one line.
 pub(in crate::tests) fn told(event: &Event) -> String {
-    let names = |hosts: &[sekisho_model::HostId]| -> Vec<String> { hosts.iter().map(|one| format!("{one}")).collect() };
+    let names = |hosts: &[sekisho_model::HostId]| -> Vec<String> {
+        hosts.iter().map(|one| format!("{one}")).collect()
+    };
     match event {
         Event::Listed { entry, hosts } => format!("listed {} by {}", entry_of(entry), names(hosts).join(",")),
         Event::Retiered { entry, before, why } => {

@@ -33,7 +33,9 @@ fn size(history: &History) -> usize {
 
 /// Tries what `step` makes for one place after another.
 fn smaller(
-    mut history: History, step: fn(&History, usize) -> Option<History>, fails: impl Fn(&History) -> bool,
+    mut history: History,
+    step: fn(&History, usize) -> Option<History>,
+    fails: impl Fn(&History) -> bool,
 ) -> History {
     let mut at = 0;
     while let Some(candidate) = step(&history, at) {

@@ -33,7 +33,9 @@ impl Naive {
             !self.entries.iter().any(|one| narrower(&one))
         };
         let mut units: Vec<Unit> = self.line.iter().map(|one| one.unit).collect();
-        units.retain(|unit| prefix.covers(&unit.prefix()) && is_apart(unit) && !self.fresh_of(*unit).is_empty());
+        units.retain(|unit| {
+            prefix.covers(&unit.prefix()) && is_apart(unit) && !self.fresh_of(*unit).is_empty()
+        });
         units
     }
 

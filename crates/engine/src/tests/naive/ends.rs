@@ -16,7 +16,8 @@ impl Naive {
     }
 
     pub(super) fn end_what_is_over(&mut self) {
-        let mut over: Vec<(Moment, Prefix)> = self.entries.iter().map(|one| (one.expires, one.prefix)).collect();
+        let mut over: Vec<(Moment, Prefix)> =
+            self.entries.iter().map(|one| (one.expires, one.prefix)).collect();
         over.retain(|one| one.0 <= self.now);
         over.sort();
         for (_, prefix) in over {
@@ -26,8 +27,7 @@ impl Naive {
             self.look_whether_quiet(&prefix);
         }
         let now = self.now;
-        let mut over: Vec<_> =
-            self.allowed.iter().filter(|one| one.expires <= now).cloned().collect();
+        let mut over: Vec<_> = self.allowed.iter().filter(|one| one.expires <= now).cloned().collect();
         over.sort_by_key(|one| (one.expires, one.prefix));
         for allowed in over {
             self.allowed.retain(|one| one.prefix != allowed.prefix);

@@ -32,8 +32,9 @@ impl Naive {
 
     /// The same, limits apart.
     pub(super) fn forbids_for_good(&self, prefix: &Prefix, is_prefix: bool) -> Option<Cause> {
-        let in_the_way =
-            |one: &sekisho_model::Entry| one.prefix.overlaps(prefix) && !(is_prefix && one.reason.is_evidence());
+        let in_the_way = |one: &sekisho_model::Entry| {
+            one.prefix.overlaps(prefix) && !(is_prefix && one.reason.is_evidence())
+        };
         if self.is_never(prefix) {
             Some(Cause::Never)
         } else if self.allowed.iter().any(|one| one.prefix.overlaps(prefix)) {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::{net::IpAddr, time::Duration};
 
-use sekisho_model::{Batch, HostId, Moment, Totals, Zone};
+use sekisho_model::{Batch, HostId, Moment, Observation, Totals, Zone};
 
 use super::{Naive, outage::Meter};
 use crate::{Event, Flood};
@@ -89,14 +89,14 @@ impl Naive {
     }
 
     /// More units in this minute than the policy allows, or more SYN cookies: flooded for a minute.
-    pub(super) fn judge_flood(&mut self, host: usize, batch: &Batch) {
+    pub(super) fn judge_flood(&mut self, host: usize, rows: &[Observation]) {
         let (now, limit) = (self.now, u64::from(self.policy.host_units_per_minute));
         let minute = now.as_millis() / 60_000;
         let one = &mut self.hosts[host];
         if one.minute != minute {
             (one.minute, one.minute_units) = (minute, 0);
         }
-        let rows = batch.observations.iter().filter(|row| row.sockets > 0).count() as u64;
+        let rows = rows.iter().filter(|row| row.sockets > 0).count() as u64;
         let (before, after) = one.totals.unwrap_or_default();
         one.minute_units += rows.max(after.stuck_units.saturating_sub(before.stuck_units));
         let cookies = after.cookies_sent > before.cookies_sent;

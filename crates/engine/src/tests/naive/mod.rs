@@ -230,11 +230,14 @@ impl Naive {
         if !self.advance(host, batch) {
             return;
         }
-        self.judge_flood(host, batch);
-        self.judge_path(host, batch);
-        self.look_at_chance();
         let seen = self.now - batch.age;
-        if batch.age > Duration::from_secs(600) || !self.is_fresh(seen) {
+        let is_recent = batch.age <= Duration::from_secs(600) && self.is_fresh(seen);
+        // Of an old batch only the totals are taken.
+        let rows = if is_recent { &batch.observations[..] } else { &[] };
+        self.judge_flood(host, rows);
+        self.judge_path(host, rows);
+        self.look_at_chance();
+        if !is_recent {
             return;
         }
         if !self.is_in_outage(host) {

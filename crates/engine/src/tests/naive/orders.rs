@@ -23,7 +23,9 @@ impl Naive {
         let answer = self.judge_order(order);
         match &answer {
             // How it is refused is not compared.
-            None => self.events.push(Event::OrderRefused { order: order.clone(), refusal: Refusal::NoReason }),
+            None => {
+                self.events.push(Event::OrderRefused { order: order.clone(), refusal: Refusal::NoReason })
+            }
             Some((_, Some(_))) => {}
             Some((changes, None)) => {
                 self.events.push(Event::OrderTaken { order: order.clone() });

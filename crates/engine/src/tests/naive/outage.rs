@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use sekisho_model::{Batch, Moment, Prefix};
+use sekisho_model::{Moment, Observation, Prefix};
 
 use super::Naive;
 use crate::{End, Event, Retier};
@@ -19,7 +19,7 @@ pub(super) struct Meter {
 }
 
 impl Naive {
-    pub(super) fn judge_path(&mut self, host: usize, batch: &Batch) {
+    pub(super) fn judge_path(&mut self, host: usize, rows: &[Observation]) {
         let now = self.now;
         let one = &mut self.hosts[host];
         let totals = one.totals;
@@ -31,9 +31,9 @@ impl Naive {
             self.end_outage(host);
             return;
         };
-        meter.millis += now.since(before).as_millis() as u64;
+        meter.millis += u64::try_from(now.since(before).as_millis()).unwrap();
         meter.completed += new.completed.saturating_sub(last.completed);
-        for row in batch.observations.iter().filter(|row| row.sockets > 0) {
+        for row in rows.iter().filter(|row| row.sockets > 0) {
             let network = row.unit.prefix().widened(if row.unit.prefix().is_ipv4() { 16 } else { 48 });
             if !meter.networks.contains(&network) {
                 meter.networks.push(network);
@@ -82,7 +82,9 @@ impl Naive {
     /// What was listed within the last minute and has no quorum any more comes off, or moves down.
     fn take_back(&mut self) {
         for (_, prefix) in self.recent.clone() {
-            let Some(entry) = self.entry(&prefix).filter(|entry| entry.reason.is_evidence()) else { continue };
+            let Some(entry) = self.entry(&prefix).filter(|entry| entry.reason.is_evidence()) else {
+                continue;
+            };
             let (tier, expires) = (entry.tier, entry.expires);
             let hosts = self.standing_hosts(&prefix);
             match self.strictest(&hosts, |tier| self.asked(tier)) {

@@ -42,7 +42,11 @@ impl Naive {
             hosts: u32::try_from(counting.len()).unwrap(),
             zones: self.zones_of(&counting),
             wanted: self.wanted(unit),
-            forbidden: if is_listed { None } else { self.forbids(&prefix, false, self.inside(&prefix).len()) },
+            forbidden: if is_listed {
+                None
+            } else {
+                self.forbids(&prefix, false, self.inside(&prefix).len())
+            },
             prefixes: lengths.map(|length| self.explained_prefix(block.widened(length))).collect(),
         }
     }

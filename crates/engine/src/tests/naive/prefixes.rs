@@ -54,7 +54,14 @@ impl Naive {
     }
 
     /// Lists a prefix in the place of what is inside it.
-    fn list_prefix(&mut self, prefix: Prefix, tier: Tier, reason: Reason, hosts: &[usize], inside: &[Prefix]) {
+    fn list_prefix(
+        &mut self,
+        prefix: Prefix,
+        tier: Tier,
+        reason: Reason,
+        hosts: &[usize],
+        inside: &[Prefix],
+    ) {
         let mut before = self.clone();
         before.begin_standing(prefix);
         for one in inside {

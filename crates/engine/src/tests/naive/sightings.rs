@@ -89,20 +89,20 @@ impl Naive {
                 self.sights.insert(at.unwrap_or(self.sights.len()), new);
             }
         }
-        let own = self.sights.iter().filter(|one| one.unit == unit).map(|one| one.host).collect();
-        let kept = self.kept(own);
+        let own = self.sights.iter().filter(|one| one.unit == unit);
+        let kept = self.kept(own.map(|one| (one.host, one.counts)).collect());
         self.sights.retain(|one| one.unit != unit || kept.contains(&one.host));
         old.is_none()
     }
 
-    /// Which of these hosts, the newest first, are kept: of too many the oldest goes that is not the newest
-    /// of one of the newest zones.
-    pub(super) fn kept(&self, mut hosts: Vec<usize>) -> Vec<usize> {
+    /// Which of these hosts, the newest first, are kept: of too many the oldest goes that does not count, or, if
+    /// all do, that is not the newest of one of the newest zones.
+    pub(super) fn kept(&self, mut hosts: Vec<(usize, bool)>) -> Vec<usize> {
         let zones = self.policy.min_zones as usize;
         let most = 2 + self.asked(Tier::Drop).max(self.chance).max(8) as usize + zones - 1;
         while hosts.len() > most {
             let mut seen: Vec<Option<&Zone>> = Vec::new();
-            let mut is_safe = |host: &usize| {
+            let mut is_safe = |(host, _): &(usize, bool)| {
                 let zone = self.hosts[*host].zone.as_ref();
                 let is_safe = seen.len() < zones && !seen.contains(&zone);
                 seen.extend(is_safe.then_some(zone));
@@ -110,9 +110,10 @@ impl Naive {
             };
             let safe: Vec<bool> = hosts.iter().map(&mut is_safe).collect();
             let oldest = safe.iter().rposition(|safe| !safe).unwrap();
-            hosts.remove(oldest);
+            let weak = hosts.iter().rposition(|(_, counts)| !counts);
+            hosts.remove(weak.unwrap_or(oldest));
         }
-        hosts
+        hosts.iter().map(|(host, _)| *host).collect()
     }
 
     /// The fresh sightings of `unit` by hosts that are not in outage, the newest first.

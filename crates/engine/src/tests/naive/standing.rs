@@ -33,7 +33,7 @@ impl Naive {
             let at = standing.hosts.iter().position(|one| one.seen < seen);
             standing.hosts.insert(at.unwrap_or(standing.hosts.len()), Stood { host, seen });
         }
-        let kept = self.kept(standing.hosts.iter().map(|one| one.host).collect());
+        let kept = self.kept(standing.hosts.iter().map(|one| (one.host, true)).collect());
         standing.hosts.retain(|one| kept.contains(&one.host));
         standing
     }

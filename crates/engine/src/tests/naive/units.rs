@@ -62,8 +62,11 @@ impl Naive {
 
     pub(super) fn put_evidence(&mut self, entry: Entry, hosts: &[usize]) {
         let prefix = entry.prefix;
-        let names: Vec<HostId> =
-            self.kept(hosts.to_vec()).iter().map(|host| self.hosts[*host].id.clone()).collect();
+        let names: Vec<HostId> = self
+            .kept(hosts.iter().map(|host| (*host, true)).collect())
+            .iter()
+            .map(|host| self.hosts[*host].id.clone())
+            .collect();
         self.events.push(Event::Listed { entry: entry.clone(), hosts: names });
         self.entries.push(entry);
         self.arm(&prefix);
