@@ -40,9 +40,12 @@ impl Engine {
         };
         self.counters.batches += 1;
         step.rows += batch.observations.len() + batch.hits.len() + batch.completed.len();
-        self.judge_host(host, batch, grown, step);
+        // Of an old batch only the totals are taken.
+        let is_recent = self.is_recent(batch, now);
+        let rows = if is_recent { &batch.observations[..] } else { &[] };
+        self.judge_host(host, rows, grown, step);
         self.refresh_chance(step);
-        if !self.is_recent(batch, now) {
+        if !is_recent {
             self.counters.stale_observations += batch.observations.len() as u64;
             self.counters.ignored_hits += batch.hits.len() as u64;
             return;
@@ -118,10 +121,14 @@ impl Engine {
     /// Takes a sighting in, if there is room for it, and does what comes of it.
     fn sight(&mut self, report: Report, unit: Unit, new: Sighting, step: &mut Step) {
         let Some(noted) = self.note(report, unit, new, step) else { return };
-        let listed = if noted.is_listed { Some(unit.prefix()) } else { self.standings.wide_over(unit) };
-        if let Some(listed) = listed {
-            self.uphold(report, &listed);
-            return self.follow_up(unit, &listed, step);
+        if !noted.is_listed
+            && let Some(wide) = self.standings.wide_over(unit)
+        {
+            self.uphold(report, &wide);
+            return self.follow_up(unit, &wide, step);
+        }
+        if noted.is_listed {
+            self.uphold(report, &unit.prefix());
         }
         if noted.is_new_pair {
             self.watch_block(unit, step);
@@ -197,8 +204,11 @@ impl Engine {
         self.counters.completed += 1;
         let connections = row.connections;
         let new = CounterSighting { host: report.host, seen: report.seen, connections };
-        let is_news = self.counter.note(row.unit, new, self.horizon);
+        let before = self.counter.note(row.unit, new, self.horizon);
         let Some(entry) = self.entries.covering(&row.unit.prefix(), self.now).next() else { return };
+        // The first proof since it is listed, or after none for a window.
+        let since = self.horizon.max(entry.created);
+        let is_news = report.seen >= entry.created && before.is_none_or(|before| before < since);
         let (prefix, tier, expires) = (entry.prefix, entry.tier, entry.expires);
         let may_move = entry.reason.is_evidence() && tier > Tier::Suppress;
         if is_news && let Some(record) = self.hosts.by_number(report.host) {

@@ -188,10 +188,12 @@ impl Engine {
     }
 
     fn list_prefix(&mut self, prefix: Prefix, tier: Tier, picture: &Picture, least: u32, step: &mut Step) {
-        self.take_place(&prefix, step);
+        let witnesses = self.take_place(&prefix, step);
         let reason = self.prefix_reason(picture, least, tier);
         self.withheld = self.withheld.filter(|withheld| *withheld != prefix);
-        self.list(prefix, tier, reason, self.witnesses_of(picture), step);
+        self.recent.push_back((self.now, prefix));
+        let hosts = self.names_of(self.witnesses_of(picture).as_slice());
+        self.list(prefix, tier, reason, hosts, witnesses, step);
         self.merge_halves(prefix, step);
     }
 
@@ -205,6 +207,22 @@ impl Engine {
         }
     }
 
+    /// Who has a fresh sighting of something in `prefix`, in outage or not.
+    fn witnesses_in(&self, prefix: &Prefix) -> Witnesses {
+        let mut hosts = BTreeMap::<u32, Moment>::new();
+        for unit in self.inhabited(prefix).filter_map(|block| units_within(&block)).flatten() {
+            for one in since(self.evidence.of(unit), self.horizon) {
+                let newest = hosts.entry(one.host()).or_insert(one.seen());
+                *newest = one.seen().max(*newest);
+            }
+        }
+        let (mut witnesses, keep) = (Witnesses::default(), self.keep().in_zones(self.hosts.zone_of()));
+        for (host, seen) in hosts {
+            witnesses.note(Sighting::new(host, seen, 0, 0, true), keep);
+        }
+        witnesses
+    }
+
     fn witnesses_of(&self, picture: &Picture) -> Witnesses {
         let (mut witnesses, keep) = (Witnesses::default(), self.keep().in_zones(self.hosts.zone_of()));
         for (host, seen) in &picture.hosts {
@@ -213,16 +231,23 @@ impl Engine {
         witnesses
     }
 
-    /// Takes what is listed inside `prefix` off the list.
-    fn take_place(&mut self, prefix: &Prefix, step: &mut Step) {
+    /// Takes what is listed inside `prefix` off the list. Returns who has seen or hit something inside it.
+    fn take_place(&mut self, prefix: &Prefix, step: &mut Step) -> Witnesses {
+        let mut witnesses = self.witnesses_in(prefix);
         let inside: Vec<Prefix> = self
             .entries
             .overlapping(prefix, Moment::from_millis(i64::MIN))
             .map(|entry| entry.prefix)
             .collect();
         for one in inside {
+            let keep = self.keep().in_zones(self.hosts.zone_of());
+            let standing = self.standings.get(&one).map_or(&[][..], |one| one.witnesses.as_slice());
+            for witness in since(standing, self.horizon) {
+                witnesses.note(*witness, keep);
+            }
             self.drop_entry(&one, End::Covered, step);
         }
+        witnesses
     }
 
     /// While both halves of a wider prefix are listed alike, it takes their place.
@@ -237,7 +262,7 @@ impl Engine {
             if !(alike(one) && alike(other)) || self.forbidden(&whole, self.now).is_some() {
                 return;
             }
-            self.take_place(&whole, step);
+            let witnesses = self.take_place(&whole, step);
             let (picture, least) = (self.picture(&whole, self.now), self.least_units(&whole));
             let entry = sekisho_model::Entry {
                 prefix: whole,
@@ -249,8 +274,8 @@ impl Engine {
                 revision: self.index,
                 tier: one.tier,
             };
-            let witnesses = self.witnesses_of(&picture);
-            step.events.push(Event::Listed { entry: entry.clone(), hosts: self.names_of(&witnesses) });
+            let hosts = self.names_of(self.witnesses_of(&picture).as_slice());
+            step.events.push(Event::Listed { entry: entry.clone(), hosts });
             self.put_entry(entry, step);
             self.stand(whole, witnesses);
             half = whole;
@@ -289,12 +314,16 @@ impl Engine {
         let seen = |unit: Unit| since(self.evidence.of(unit), self.horizon);
         let is_wanted = |unit: &&Unit| self.wanted(**unit, seen(**unit), self.now).is_some();
         let wanted: Vec<Unit> = units.iter().filter(is_wanted).copied().collect();
-        if wanted.is_empty() {
+        // They take the place of the prefix: one of them needs no room.
+        let has_room = self.entries.len() - 1 + wanted.len() <= self.policy.max_entries as usize;
+        if wanted.is_empty() || !(has_room || wanted.len() == 1) {
             return;
         }
         self.drop_entry(prefix, End::Narrowed, step);
         for unit in wanted {
-            self.act(unit, step);
+            if let Some(tier) = self.wanted(unit, since(self.evidence.of(unit), self.horizon), self.now) {
+                self.list_unit(unit, tier, step);
+            }
         }
     }
 }

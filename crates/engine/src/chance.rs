@@ -8,26 +8,30 @@ use sekisho_model::Moment;
 
 /// IPv4 addresses that can be listed: 221 of the 256 /8 networks (`sekisho_model::never`, RFC 6890).
 const ADDRESSES: f64 = 221.0 * 16_777_216.0;
-/// Accidents a window that are put up with.
+/// Accidents a window that are put up with among addresses.
 const TOLERATED: f64 = 0.01;
+/// Accidents a window that are put up with among the prefixes of one length; there are up to nine lengths.
+const TOLERATED_OF_A_LENGTH: f64 = 0.001;
 /// The width of a bucket.
 const BUCKET_MS: i64 = 5_000;
 /// The longest window that a policy may ask for.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// The smallest number of `places` things that no `bins` bins would hold by accident, when `units` were
-/// thrown into them: the smallest k with bins·(units/bins)^k / k! below 0.01. That is the expected number
-/// of groups of k that share a bin, so at least the expected number of bins with k or more.
+/// The smallest number of things that no bin of `bins` would get within a window by accident, when `units` come
+/// in a window: the smallest k with bins·(units/bins)^k / (k - 1)! below `tolerated`.
+///
+/// In a window that slides along, a bin gets its kth thing whenever one comes within a window of k - 1 others:
+/// that many times a window it happens. At any one moment there are fewer, bins·(units/bins)^k / k!.
 ///
 /// Only the four basic operations are used, which IEEE 754 defines to the last bit.
-fn smallest(units: u64, bins: f64, most: u32) -> u32 {
+fn smallest(units: u64, bins: f64, tolerated: f64, most: u32) -> u32 {
     let mean = units as f64 / bins;
-    let mut expected = bins;
+    let mut expected = units as f64;
     for k in 1..=most {
-        expected = expected * mean / f64::from(k);
-        if expected < TOLERATED {
+        if expected < tolerated {
             return k;
         }
+        expected = expected * mean / f64::from(k);
     }
     most
 }
@@ -35,13 +39,13 @@ fn smallest(units: u64, bins: f64, most: u32) -> u32 {
 /// The fewest hosts that do not see one address by accident, when `units` were first seen within a window:
 /// 1 to `most`.
 pub(crate) fn host_bound(units: u64, most: u32) -> u32 {
-    smallest(units, ADDRESSES, most)
+    smallest(units, ADDRESSES, TOLERATED, most)
 }
 
 /// The fewest units that are not in one IPv4 prefix of `length` (up to 24) by accident, likewise.
 pub(crate) fn prefix_bound(units: u64, length: u8, most: u32) -> u32 {
     let size = 1u32.checked_shl(32 - u32::from(length.clamp(1, 32))).unwrap_or(u32::MAX);
-    smallest(units, ADDRESSES / f64::from(size), most)
+    smallest(units, ADDRESSES / f64::from(size), TOLERATED_OF_A_LENGTH, most)
 }
 
 /// How many there were lately, in buckets of 5 s.
@@ -93,10 +97,10 @@ mod tests {
 
     #[test]
     fn the_quorum_rises_with_the_rate() {
-        // 200,000 a second for 5 minutes: five hosts would list about 0.03 addresses by accident.
+        // 200,000 a second for 5 minutes: five hosts would list about 0.2 addresses a window by accident.
         assert_eq!(host_bound(200_000 * 300, 64), 6);
         assert_eq!(
-            [0, 1, 8_000, 9_000, 900_000, 1_000_000].map(|units| host_bound(units, 64)),
+            [0, 1, 6_000, 7_000, 600_000, 700_000].map(|units| host_bound(units, 64)),
             [1, 2, 2, 3, 3, 4]
         );
         assert_eq!(host_bound(u64::MAX, 64), 64);

@@ -24,8 +24,8 @@ impl Counter {
         Self { units: BTreeMap::new(), line: VecDeque::new(), bound: bound.max(1) }
     }
 
-    /// Takes counter-evidence in. Returns whether the host had none of this unit since `horizon`.
-    pub(crate) fn note(&mut self, unit: Unit, new: CounterSighting, horizon: Moment) -> bool {
+    /// Takes counter-evidence in. Returns when the host told it of this unit before, as far as that is known.
+    pub(crate) fn note(&mut self, unit: Unit, new: CounterSighting, horizon: Moment) -> Option<Moment> {
         if !self.units.contains_key(&unit) {
             if self.units.len() >= self.bound {
                 self.drop_front();
@@ -39,7 +39,7 @@ impl Counter {
         let at = hosts.partition_point(|one| one.seen >= newest.seen);
         hosts.insert(at, newest);
         hosts.truncate(COUNTER_WITNESSES);
-        old.is_none_or(|old| old.seen < horizon)
+        old.map(|old| old.seen)
     }
 
     /// The counter-evidence about `unit` since `horizon`, the newest first.
@@ -104,12 +104,12 @@ mod tests {
     #[test]
     fn the_newest_of_each_host_is_kept() {
         let (unit, mut counter) = (Unit::V4(7), Counter::new(2));
-        assert!(counter.note(unit, by(1, 10), at(0)));
-        assert!(!counter.note(unit, by(1, 9), at(0)), "it is known already");
-        assert!(counter.note(unit, by(2, 20), at(0)));
+        assert_eq!(counter.note(unit, by(1, 10), at(0)), None);
+        assert_eq!(counter.note(unit, by(1, 9), at(0)), Some(at(10)));
+        assert_eq!(counter.note(unit, by(2, 20), at(0)), None);
         assert_eq!(counter.of(unit, at(0)), [by(2, 20), by(1, 10)]);
         assert_eq!(counter.of(unit, at(15)), [by(2, 20)]);
-        assert!(counter.note(unit, by(1, 30), at(15)), "what it told before is over");
+        assert_eq!(counter.note(unit, by(1, 30), at(15)), Some(at(10)));
         let around = "0.0.0.0/24".parse().unwrap();
         assert!(counter.has_in(&around, at(30)) && !counter.has_in(&around, at(31)));
         assert!(!counter.has_in(&"0.0.1.0/24".parse().unwrap(), at(0)));

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use sekisho_model::{Batch, Moment, Prefix};
+use sekisho_model::{Moment, Observation, Prefix};
 
 use crate::{
     engine::Engine,
@@ -19,16 +19,17 @@ const FLOODED_FOR: Duration = Duration::from_secs(60);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 impl Engine {
-    /// What a batch of the host with this number tells of the host itself: flooded, in outage, or well again.
-    pub(crate) fn judge_host(&mut self, number: u32, batch: &Batch, grown: Grown, step: &mut Step) {
-        self.judge_flood(number, batch, grown, step);
-        self.judge_path(number, batch, grown, step);
+    /// What a batch of the host with this number tells of the host itself, by its rows and by what its totals
+    /// grew: flooded, in outage, or well again.
+    pub(crate) fn judge_host(&mut self, number: u32, rows: &[Observation], grown: Grown, step: &mut Step) {
+        self.judge_flood(number, rows, grown, step);
+        self.judge_path(number, rows, grown, step);
     }
 
-    fn judge_flood(&mut self, number: u32, batch: &Batch, grown: Grown, step: &mut Step) {
+    fn judge_flood(&mut self, number: u32, rows: &[Observation], grown: Grown, step: &mut Step) {
         let (now, most) = (self.now, u64::from(self.policy.host_units_per_minute));
         let Some(host) = self.hosts.by_number_mut(number) else { return };
-        let rows = batch.observations.iter().filter(|row| row.sockets > 0).count() as u64;
+        let rows = rows.iter().filter(|row| row.sockets > 0).count() as u64;
         let units = host.count_units(grown.stuck_units.max(rows), now);
         let why = match (units > most, grown.cookies > 0) {
             (true, _) => Some(Flood::Units),
@@ -51,10 +52,10 @@ impl Engine {
         }
     }
 
-    fn judge_path(&mut self, number: u32, batch: &Batch, grown: Grown, step: &mut Step) {
+    fn judge_path(&mut self, number: u32, rows: &[Observation], grown: Grown, step: &mut Step) {
         let (now, window) = (self.now, self.policy.window);
         let Some(host) = self.hosts.by_number_mut(number) else { return };
-        let collapse = host.meter.take(batch, grown.completed, now);
+        let collapse = host.meter.take(rows, grown.completed, now);
         let (was_out, id) = (host.is_in_outage(now), host.id.clone());
         let Some(collapse) = collapse else {
             if !was_out && host.outage_until > Moment::EPOCH {

@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::net::IpAddr;
 
-use sekisho_model::{Batch, HostId, Moment, Prefix, Totals, Zone, limits::MAX_ZONE_NAMES};
+use sekisho_model::{Batch, HostId, Moment, Prefix, Totals, Zone};
 
 /// What the engine knows about one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +137,9 @@ pub(crate) struct Hosts {
     numbers: BTreeMap<HostId, u32>,
     /// The zone of each host as a number, by the host's number; 0 for none.
     zone_of: Vec<u32>,
-    zones: BTreeMap<Zone, u32>,
+    /// The numbers of the zones that hosts are in, and of how many each.
+    zones: BTreeMap<Zone, (u32, u32)>,
+    last_zone: u32,
     connected: u32,
     /// Until when some host is in outage.
     outage_until: Moment,
@@ -201,27 +203,43 @@ impl Hosts {
 
     /// A host is here, in this zone, or not here any more.
     pub(crate) fn set_presence(&mut self, number: u32, connected: bool, zone: Option<Option<&Zone>>) {
-        let next = u32::try_from(self.zones.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let is_full = self.zones.len() >= MAX_ZONE_NAMES;
-        let mut number_of = |zone: &Zone| match self.zones.get(zone) {
-            Some(number) => *number,
-            None if is_full => 0,
-            None => *self.zones.entry(zone.clone()).or_insert(next),
-        };
-        let zone_number = zone.map(|zone| zone.map_or(0, &mut number_of));
-        let at = number as usize;
-        let (Some(record), Some(zone_of)) = (self.records.get_mut(at), self.zone_of.get_mut(at)) else {
-            return;
-        };
+        if let Some(zone) = zone {
+            self.move_to(number, zone);
+        }
+        let Some(record) = self.records.get_mut(number as usize) else { return };
         match (record.connected, connected) {
             (false, true) => self.connected += 1,
             (true, false) => self.connected -= 1,
             _ => {}
         }
         record.connected = connected;
-        if let (Some(zone), Some(zone_number)) = (zone, zone_number) {
-            (record.zone, *zone_of) = (zone.cloned(), zone_number);
+    }
+
+    /// A zone is known while a host is in it: there are no more of them than hosts, whatever names hosts give.
+    fn move_to(&mut self, number: u32, zone: Option<&Zone>) {
+        let at = number as usize;
+        let entered = zone.map_or(0, |zone| self.enter(zone));
+        let (Some(record), Some(zone_of)) = (self.records.get_mut(at), self.zone_of.get_mut(at)) else {
+            return;
+        };
+        *zone_of = entered;
+        let Some(left) = core::mem::replace(&mut record.zone, zone.cloned()) else { return };
+        if let Some((_, hosts)) = self.zones.get_mut(&left) {
+            *hosts -= 1;
+            if *hosts == 0 {
+                self.zones.remove(&left);
+            }
         }
+    }
+
+    /// One more host is in `zone`, which has this number.
+    fn enter(&mut self, zone: &Zone) -> u32 {
+        if !self.zones.contains_key(zone) {
+            self.last_zone = self.last_zone.wrapping_add(1).max(1);
+        }
+        let (number, hosts) = self.zones.entry(zone.clone()).or_insert((self.last_zone, 0));
+        *hosts += 1;
+        *number
     }
 
     /// The path of a host is broken, until then.
@@ -238,12 +256,8 @@ impl Hosts {
     }
 
     fn add(&mut self, record: HostRecord, number: u32) {
-        let zones = self.zones.len() + 1;
-        let zone = record.zone.as_ref().map(|zone| {
-            let next = u32::try_from(zones).unwrap_or(u32::MAX);
-            *self.zones.entry(zone.clone()).or_insert(next)
-        });
-        self.zone_of.push(zone.unwrap_or(0));
+        let zone = record.zone.as_ref().map_or(0, |zone| self.enter(zone));
+        self.zone_of.push(zone);
         self.connected += u32::from(record.connected);
         self.outage_until = self.outage_until.max(record.outage_until);
         self.numbers.insert(record.id.clone(), number);

@@ -60,7 +60,10 @@ impl Engine {
     pub(crate) fn act(&mut self, unit: Unit, step: &mut Step) {
         match self.decide(unit, self.now) {
             Decision::Leave => {}
-            Decision::List(tier) => self.list_unit(unit, tier, step),
+            Decision::List(tier) => {
+                self.recent.push_back((self.now, unit.prefix()));
+                self.list_unit(unit, tier, step);
+            }
             Decision::Raise(tier) => self.raise(&unit.prefix(), tier, step),
             Decision::Renew(tier) => self.renew(&unit.prefix(), tier, None, step),
             Decision::Withhold(cause) => self.withhold(unit.prefix(), cause, step),
@@ -107,26 +110,34 @@ impl Engine {
         }
     }
 
-    fn list_unit(&mut self, unit: Unit, tier: Tier, step: &mut Step) {
-        let seen = since(self.evidence.of(unit), self.horizon);
-        let counting = seen.iter().filter(|one| self.counts(one, self.now));
+    /// Lists a unit by itself.
+    pub(crate) fn list_unit(&mut self, unit: Unit, tier: Tier, step: &mut Step) {
+        let (reason, hosts) = self.reason_to_list(unit, tier);
         let mut witnesses = Witnesses::default();
-        for one in counting {
+        for one in since(self.evidence.of(unit), self.horizon) {
             witnesses.push(Sighting::new(one.host(), one.seen(), 0, 0, true));
         }
-        let reason = Reason::Quorum {
-            hosts: u32::try_from(witnesses.as_slice().len()).unwrap_or(u32::MAX),
-            quorum: u32::try_from(self.effective(unit, tier)).unwrap_or(u32::MAX),
-        };
-        self.list(unit.prefix(), tier, reason, witnesses, step);
+        self.list(unit.prefix(), tier, reason, hosts, witnesses, step);
     }
 
-    /// Lists what evidence asks for, by these witnesses.
+    /// Why a unit is listed at `tier`, and by whom.
+    fn reason_to_list(&self, unit: Unit, tier: Tier) -> (Reason, Vec<HostId>) {
+        let seen = since(self.evidence.of(unit), self.horizon);
+        let counting: Vec<Sighting> = seen.iter().filter(|one| self.counts(one, self.now)).copied().collect();
+        let reason = Reason::Quorum {
+            hosts: u32::try_from(counting.len()).unwrap_or(u32::MAX),
+            quorum: u32::try_from(self.effective(unit, tier)).unwrap_or(u32::MAX),
+        };
+        (reason, self.names_of(&counting))
+    }
+
+    /// Lists what evidence asks for, by these hosts; it stands by these witnesses.
     pub(crate) fn list(
         &mut self,
         prefix: Prefix,
         tier: Tier,
         reason: Reason,
+        hosts: Vec<HostId>,
         witnesses: Witnesses,
         step: &mut Step,
     ) {
@@ -142,8 +153,7 @@ impl Engine {
             revision: self.index,
         };
         self.counters.listed += 1;
-        self.recent.push_back((self.now, prefix));
-        step.events.push(Event::Listed { entry: entry.clone(), hosts: self.names_of(&witnesses) });
+        step.events.push(Event::Listed { entry: entry.clone(), hosts });
         self.put_entry(entry, step);
         self.stand(prefix, witnesses);
     }
@@ -158,8 +168,8 @@ impl Engine {
         }
     }
 
-    pub(crate) fn names_of(&self, witnesses: &Witnesses) -> Vec<HostId> {
-        let hosts = witnesses.as_slice().iter().filter_map(|one| self.hosts.by_number(one.host()));
+    pub(crate) fn names_of(&self, witnesses: &[Sighting]) -> Vec<HostId> {
+        let hosts = witnesses.iter().filter_map(|one| self.hosts.by_number(one.host()));
         hosts.map(|record| record.id.clone()).collect()
     }
 
@@ -167,7 +177,11 @@ impl Engine {
     pub(crate) fn raise(&mut self, prefix: &Prefix, tier: Tier, step: &mut Step) {
         let Some(old) = self.entries.get(prefix) else { return };
         let expires = old.expires.max(self.now + ttl(&self.policy, old.repeats));
-        self.retier(prefix, tier, expires, Retier::Quorum, step);
+        let reason = match old.reason {
+            Reason::Quorum { .. } => self.reason_to_list(Unit::of(prefix.address()), tier).0,
+            _ => self.reason_now(old, tier),
+        };
+        self.put_retiered(prefix, tier, reason, expires, Retier::Quorum, step);
     }
 
     /// Puts an entry into another tier.
@@ -180,8 +194,21 @@ impl Engine {
         step: &mut Step,
     ) {
         let Some(old) = self.entries.get(prefix) else { return };
-        let before = old.tier;
         let reason = self.reason_now(old, tier);
+        self.put_retiered(prefix, tier, reason, expires, why, step);
+    }
+
+    fn put_retiered(
+        &mut self,
+        prefix: &Prefix,
+        tier: Tier,
+        reason: Reason,
+        expires: Moment,
+        why: Retier,
+        step: &mut Step,
+    ) {
+        let Some(old) = self.entries.get(prefix) else { return };
+        let before = old.tier;
         let entry = Entry { tier, reason, expires, revision: self.index, ..old.clone() };
         self.counters.retiered += 1;
         step.events.push(Event::Retiered { entry: entry.clone(), before, why });

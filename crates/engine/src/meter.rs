@@ -1,7 +1,9 @@
 //! How many handshakes a host completes: a path that is broken, ours or an internet provider's, looks like an
 //! attack on many networks at once, but then the host completes next to none of what it usually does.
 
-use sekisho_model::{Batch, Moment, Prefix};
+use alloc::vec::Vec;
+
+use sekisho_model::{Moment, Observation, Prefix, Unit};
 
 use crate::hosts::Meter;
 
@@ -28,9 +30,14 @@ pub(crate) struct Collapse {
 }
 
 impl Meter {
-    /// Takes the totals of a batch in, which is `completed` more handshakes than the batch before of the same
-    /// session said; none for the first. Says whether they collapsed.
-    pub(crate) fn take(&mut self, batch: &Batch, completed: Option<u64>, now: Moment) -> Option<Collapse> {
+    /// Takes a batch of these rows in, whose totals are `completed` more handshakes than the batch before of the
+    /// same session said; none for the first. Says whether they collapsed.
+    pub(crate) fn take(
+        &mut self,
+        rows: &[Observation],
+        completed: Option<u64>,
+        now: Moment,
+    ) -> Option<Collapse> {
         let taken = self.taken.replace(now);
         let (Some(completed), Some(taken)) = (completed, taken) else {
             *self = Self { taken: Some(now), usual: self.usual, ..Self::default() };
@@ -38,7 +45,9 @@ impl Meter {
         };
         self.millis = self.millis.saturating_add(whole_millis(now, taken));
         self.completed = self.completed.saturating_add(completed);
-        self.note_networks(batch);
+        for row in rows.iter().filter(|row| row.sockets > 0) {
+            note_network(&mut self.networks, row.unit);
+        }
         let expected = self.expected();
         let may_judge = self.millis >= LEAST_MILLIS && expected >= LEAST_EXPECTED;
         if !may_judge && self.millis < PATIENCE_MILLIS {
@@ -56,17 +65,13 @@ impl Meter {
         collapsed.then_some(collapse)
     }
 
-    fn note_networks(&mut self, batch: &Batch) {
-        for row in batch.observations.iter().filter(|row| row.sockets > 0) {
-            if self.networks.len() >= LEAST_NETWORKS {
-                return;
-            }
-            let prefix = row.unit.prefix();
-            let network: Prefix = prefix.widened(if prefix.is_ipv4() { 16 } else { 48 });
-            if let Err(at) = self.networks.binary_search(&network) {
-                self.networks.insert(at, network);
-            }
-        }
+    /// The networks that are noted, if it looks as if the path was broken, with `completed` handshakes more: then
+    /// each further one is news.
+    pub(crate) fn suspects(&self, completed: u64, now: Moment) -> Option<Vec<Prefix>> {
+        let millis = self.millis.saturating_add(whole_millis(now, self.taken?));
+        let completed = self.completed.saturating_add(completed);
+        let expected = self.usual.unwrap_or(0).saturating_mul(millis);
+        (completed.saturating_mul(COLLAPSED * 1_000_000) < expected).then(|| self.networks.clone())
     }
 
     /// Handshakes that would usually have been completed in the time that is not judged yet.
@@ -91,40 +96,41 @@ impl Meter {
     }
 }
 
+/// Notes the network of `unit`, if there are not enough. Returns whether it is a new one.
+pub(crate) fn note_network(networks: &mut Vec<Prefix>, unit: Unit) -> bool {
+    let prefix = unit.prefix();
+    let network = prefix.widened(if prefix.is_ipv4() { 16 } else { 48 });
+    match networks.binary_search(&network) {
+        Err(at) if networks.len() < LEAST_NETWORKS => {
+            networks.insert(at, network);
+            true
+        }
+        _ => false,
+    }
+}
+
 fn whole_millis(now: Moment, before: Moment) -> u64 {
     u64::try_from(now.since(before).as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
     use core::time::Duration;
-
-    use sekisho_model::{Observation, Totals, Unit};
 
     use super::*;
 
-    fn batch(networks: u32) -> Batch {
+    fn rows(networks: u32) -> Vec<Observation> {
         let row = |n: u32| Observation { unit: Unit::V4((n + 1) << 16), sockets: 1, retransmits: 1 };
-        Batch {
-            host: "a".parse().unwrap(),
-            session: 1,
-            sequence: 1,
-            age: Duration::ZERO,
-            observations: (0..networks).map(row).collect(),
-            hits: Vec::new(),
-            completed: Vec::new(),
-            totals: Totals::default(),
-        }
+        (0..networks).map(row).collect()
     }
 
     /// A meter that has seen ten minutes of 10 handshakes a second, and how it goes on from there.
     fn usual() -> (Meter, impl FnMut(&mut Meter, u64, u64, u32) -> Option<Collapse>) {
         let (mut meter, mut now) = (Meter::default(), Moment::from_millis(1_000_000));
-        meter.take(&batch(0), None, now);
+        meter.take(&rows(0), None, now);
         let mut go_on = move |meter: &mut Meter, millis: u64, completed: u64, networks: u32| {
             now = now + Duration::from_millis(millis);
-            meter.take(&batch(networks), Some(completed), now)
+            meter.take(&rows(networks), Some(completed), now)
         };
         for _ in 0..20 {
             assert_eq!(go_on(&mut meter, 30_000, 300, 3), None);
@@ -158,7 +164,7 @@ mod tests {
         let (mut meter, mut now) = (Meter::default(), Moment::EPOCH);
         for _ in 0..100 {
             now = now + Duration::from_secs(10);
-            assert_eq!(meter.take(&batch(20), Some(0), now), None);
+            assert_eq!(meter.take(&rows(20), Some(0), now), None);
         }
         assert_eq!(meter.usual, Some(0));
     }
@@ -168,7 +174,7 @@ mod tests {
         let (mut meter, mut go_on) = usual();
         let usual = meter.usual;
         go_on(&mut meter, 1_500, 0, 20);
-        assert_eq!(meter.take(&batch(20), None, Moment::from_millis(9_000_000)), None);
+        assert_eq!(meter.take(&rows(20), None, Moment::from_millis(9_000_000)), None);
         assert_eq!((meter.usual, meter.millis, meter.networks.len()), (usual, 0, 0));
     }
 }

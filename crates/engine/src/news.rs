@@ -1,5 +1,7 @@
 //! What of a batch is news: the log need not hold what it already implies.
 
+use alloc::vec::Vec;
+
 use sekisho_model::{
     Batch, Completed, Hit, Moment, Observation, Prefix, Tier, Unit, limits::LOGGED_WITNESSES,
 };
@@ -7,6 +9,7 @@ use sekisho_model::{
 use crate::{
     engine::Engine,
     listing::Decision,
+    meter::note_network,
     witness::{Sighting, since},
 };
 
@@ -37,7 +40,12 @@ impl Engine {
             let fresh = now - batch.age - self.policy.window / FRESH_SHARE;
             let host = self.hosts.number(&batch.host);
             let asked = Asked { host, now, fresh: fresh.max(self.horizon_at(now)) };
-            batch.observations.retain(|row| self.is_news(row, &asked));
+            let mut networks = self.networks_of_a_suspect(batch, now);
+            batch.observations.retain(|row| {
+                let is_network = row.sockets > 0
+                    && networks.as_mut().is_some_and(|networks| note_network(networks, row.unit));
+                is_network || self.is_news(row, &asked)
+            });
             batch.hits.retain(|row| self.is_hit_news(row, &asked));
             batch.completed.retain(|row| self.is_counter_news(row, &asked));
         } else {
@@ -57,7 +65,7 @@ impl Engine {
         match own {
             // A second socket may make it count.
             Some(own) if !own.counts() && row.sockets > 0 => return true,
-            None if seen.len() < self.enough(row.unit) => return true,
+            None if !self.is_enough(row.unit, seen, asked) => return true,
             _ => {}
         }
         self.would_act(row.unit, asked) || self.would_look(row.unit, asked)
@@ -72,19 +80,35 @@ impl Engine {
         let listed = if self.is_listed(row.unit) { Some(unit) } else { self.standings.wide_over(row.unit) };
         let Some(standing) = listed.and_then(|listed| self.standings.get(&listed)) else { return false };
         let hit = since(standing.witnesses.as_slice(), asked.fresh);
-        !(asked.is_among(hit) || hit.len() >= self.enough(row.unit))
+        !(asked.is_among(hit) || self.is_enough(row.unit, hit, asked))
             || self.would_act(row.unit, asked)
             || self.would_look(row.unit, asked)
     }
 
     fn is_counter_news(&self, row: &Completed, asked: &Asked) -> bool {
         let known = self.counter.of(row.unit, asked.fresh);
-        !known.iter().any(|one| Some(one.host) == asked.host)
+        let entry = self.entries.covering(&row.unit.prefix(), asked.now).next();
+        let since = entry.map_or(Moment::EPOCH, |entry| entry.created);
+        !known.iter().any(|one| Some(one.host) == asked.host && one.seen >= since)
     }
 
-    /// Fresh witnesses beyond which more tell nothing, under this policy or in a replay.
-    fn enough(&self, unit: Unit) -> usize {
-        self.effective(unit, Tier::Drop).max(LOGGED_WITNESSES)
+    /// Whether there are so many fresh witnesses that one more tells nothing, under this policy or in a replay;
+    /// where zones are asked for, unless it is in one more zone.
+    fn is_enough(&self, unit: Unit, fresh: &[Sighting], asked: &Asked) -> bool {
+        let counting = fresh.iter().filter(|one| self.counts(one, asked.now)).map(|one| one.host());
+        let mut hosts: Vec<u32> = counting.collect();
+        let is_quorum = hosts.len() >= self.effective(unit, Tier::Drop).max(LOGGED_WITNESSES);
+        let zones = self.zones(&hosts);
+        hosts.extend(asked.host);
+        let adds_zone = asked.host.is_none() || self.zones(&hosts) > zones;
+        is_quorum && (zones >= self.policy.min_zones as usize || !adds_zone)
+    }
+
+    /// The networks that are noted of the host of `batch`, if its path may be broken.
+    fn networks_of_a_suspect(&self, batch: &Batch, now: Moment) -> Option<Vec<Prefix>> {
+        let record = self.hosts.get(&batch.host).filter(|record| record.session == batch.session)?;
+        let completed = batch.totals.completed.saturating_sub(record.totals.completed);
+        record.meter.suspects(completed, now)
     }
 
     fn would_act(&self, unit: Unit, asked: &Asked) -> bool {

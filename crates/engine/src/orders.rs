@@ -36,7 +36,7 @@ impl Engine {
             OrderKind::Unblock { prefix, hold } => self.check_unblock(*prefix, *hold, now)?,
             OrderKind::Allow { prefix, ttl } => self.check_allow(*prefix, *ttl, now)?,
             OrderKind::Disallow { prefix } => self.check_disallow(*prefix, now)?,
-            OrderKind::SetPolicy(policy) => self.check_policy(policy)?,
+            OrderKind::SetPolicy(policy) => self.check_policy(policy, now)?,
         };
         changes.sort_unstable_by_key(Change::key);
         Ok(OrderPreview { changes, done: None })
@@ -127,9 +127,9 @@ impl Engine {
         Ok(Vec::from([Change::Remove(Key { allow: true, prefix })]))
     }
 
-    fn check_policy(&self, policy: &Policy) -> Result<Vec<Change>, Refusal> {
+    fn check_policy(&self, policy: &Policy, now: Moment) -> Result<Vec<Change>, Refusal> {
         policy.check().map_err(|error| Refusal::Policy { error })?;
-        Ok(self.forbidden_by(policy).into_iter().map(removed).collect())
+        Ok(self.forbidden_by(policy, now).into_iter().map(removed).collect())
     }
 
     pub(crate) fn protected_refusal(&self, prefix: Prefix, protection: Protection) -> Refusal {

@@ -21,22 +21,30 @@ impl Engine {
             return;
         }
         step.events.push(Event::PolicyChanged { operator: operator.cloned() });
-        for prefix in self.forbidden_by(policy) {
+        for prefix in self.forbidden_by(policy, self.now) {
             self.drop_entry(&prefix, End::Never, step);
         }
         self.protected.set_policy(&policy.never);
-        self.policy = policy.clone();
+        let old = core::mem::replace(&mut self.policy, policy.clone());
         self.horizon = self.horizon_at(self.now);
+        if (old.ttl_quiet, old.ttl_max) == (policy.ttl_quiet, policy.ttl_max) {
+            return;
+        }
+        // A walk over all entries of evidence, but only where their quiet time changes.
+        let standing: Vec<Prefix> = self.standings.iter().map(|(prefix, _)| *prefix).collect();
+        for prefix in standing {
+            self.arm(&prefix);
+        }
     }
 
-    /// The entries that would never be listed under `policy`, sorted: only those that overlap what it adds
-    /// to the never-list are looked at.
-    pub(crate) fn forbidden_by(&self, policy: &Policy) -> Vec<Prefix> {
+    /// The entries at `now` that would never be listed under `policy`, sorted: only those that overlap what it
+    /// adds to the never-list are looked at.
+    pub(crate) fn forbidden_by(&self, policy: &Policy, now: Moment) -> Vec<Prefix> {
         let (old, new) = (&self.policy.never, &policy.never);
         let private = (new.private && !old.private).then(never::private_ranges).into_iter().flatten();
         let known: BTreeSet<&Prefix> = old.prefixes.iter().collect();
         let added = new.prefixes.iter().filter(|prefix| !known.contains(prefix)).copied();
-        let all = private.chain(added).flat_map(|never| self.entries.overlapping(&never, Moment::EPOCH));
+        let all = private.chain(added).flat_map(|never| self.entries.overlapping(&never, now));
         let mut found: Vec<Prefix> = all.map(|entry| entry.prefix).collect();
         found.sort_unstable();
         found.dedup();
@@ -45,7 +53,9 @@ impl Engine {
 
     /// A name on the never-list has these addresses now.
     pub(crate) fn take_names(&mut self, name: &str, addresses: &[IpAddr], step: &mut Step) {
+        let before = self.protected.addresses_of(name).map(<[IpAddr]>::to_vec);
         match self.protected.resolve(name, addresses) {
+            Some(own) if before.as_ref() == Some(&own) => {}
             Some(own) => {
                 step.events.push(Event::NameChanged { name: name.to_string(), addresses: own.clone() });
                 self.clear(&own, step);

@@ -96,6 +96,11 @@ impl Protected {
         self.names.iter()
     }
 
+    /// The addresses of a name of the policy, sorted.
+    pub(crate) fn addresses_of(&self, name: &str) -> Option<&[IpAddr]> {
+        self.names.get(name).map(Vec::as_slice)
+    }
+
     /// The name that has `address`.
     pub(crate) fn name_of(&self, address: &Prefix) -> Option<&str> {
         let mut names = self.names.iter();

@@ -60,7 +60,8 @@ impl Sighting {
             return self;
         }
         let sockets = self.sockets().saturating_add(old.sockets());
-        let counts = self.counts() || old.counts() || sockets > 1;
+        // Without a new socket it tells of one that was seen before.
+        let counts = (self.counts() && self.sockets() > 0) || old.counts() || sockets > 1;
         let retransmits = self.retransmits().max(old.retransmits());
         Self::new(self.host(), self.seen().max(old.seen()), retransmits, sockets, counts)
     }
@@ -120,18 +121,23 @@ impl Witnesses {
     /// Keeping only so many is exact: "at least N hosts since the horizon" is "the Nth most recent is
     /// since the horizon". Among equals, who came first stays first.
     pub(crate) fn note(&mut self, mut new: Sighting, keep: Keep<'_>) {
-        if let Some(at) = self.as_slice().iter().position(|old| old.host() == new.host()) {
+        let known = self.as_slice().iter().position(|old| old.host() == new.host());
+        let mut is_in_place = false;
+        if let Some(at) = known {
             let old = self.as_slice()[at];
             new = new.after(old, keep.horizon);
-            if new.seen() == old.seen() {
+            is_in_place = new.seen() == old.seen();
+            if is_in_place {
                 self.as_mut_slice()[at] = new;
-                return;
+            } else {
+                self.remove(at);
             }
-            self.remove(at);
         }
         self.truncate(since(self.as_slice(), keep.horizon).len());
-        let at = since(self.as_slice(), new.seen()).len();
-        self.insert(at, new);
+        if !is_in_place {
+            let at = since(self.as_slice(), new.seen()).len();
+            self.insert(at, new);
+        }
         while self.as_slice().len() > keep.hosts {
             self.remove(dispensable(self.as_slice(), keep));
         }
@@ -186,9 +192,13 @@ impl Witnesses {
     }
 }
 
-/// The place in `list` of the one to do without: the oldest that is not the newest of one of the newest
-/// `zones` zones. Those behind it are so few that the hosts before it are enough by number, too.
+/// The place in `list` of the one to do without: the oldest that does not count; else the oldest that is not the
+/// newest of one of the newest `zones` zones. Those behind it are so few that the hosts before it are enough by
+/// number, too.
 fn dispensable(list: &[Sighting], keep: Keep<'_>) -> usize {
+    if let Some(weak) = list.iter().rposition(|one| !one.counts()) {
+        return weak;
+    }
     let last = list.len().saturating_sub(1);
     if keep.zones < 2 {
         return last;
