@@ -16,6 +16,8 @@ mod crash;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod evidence;
 #[cfg(test)]
 mod families;
@@ -36,9 +38,13 @@ mod names;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod operators;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod raw;
+#[cfg(test)]
+mod replays;
 #[cfg(test)]
 mod slow;
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn wrong_policies_are_refused_with_file_line_and_remedy() {
             ("window: 5m\nno_such_key: 1\n", &[":2", "no_such_key"][..]),
             ("window: 5m\nquorum: { drop: 0 }\n", &[":2", "quorum.drop", "1 to 64"]),
             ("window: 2h\n", &[":1", "window", "1h"]),
-            ("quorum: { drop: 3, suppress: 2 }\n", &[":1", "not supported yet"]),
+            ("quorum: { drop: 2, suppress: 3 }\n", &[":1", "quorum.suppress", "from 1 to quorum.drop"]),
             ("window: [\n", &["policy.yaml"]),
         ] {
             policy_refused(fleet, text, told)?;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use sekisho_daemon::exit::Usage;
+use sekisho_history::replay::ReplayError;
 use sekisho_wire::Reason;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -40,6 +41,9 @@ pub(crate) enum Failure {
     /// The aggregator's answer does not hold together.
     #[error("the aggregator's answer is not sound: {0}; is it of the same version as sekishoctl?")]
     Unsound(String),
+    /// A data directory could not be replayed.
+    #[error("{0}")]
+    Replay(#[from] ReplayError),
     /// Standard output, or the process around it, failed.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -55,6 +59,7 @@ impl Failure {
             | Self::Unsure { .. }
             | Self::Unreachable(_)
             | Self::Unsound(_)
+            | Self::Replay(_)
             | Self::Io(_) => 1,
             Self::Usage(_) => 2,
             Self::Unchanged(_) => 3,
@@ -152,6 +157,7 @@ mod tests {
             (Failure::from(io::Error::from(io::ErrorKind::StorageFull)), 1),
             (Failure::Refused(status()), 1),
             (Failure::Unsure { status: status(), request_id: "deploy-7".into() }, 1),
+            (Failure::Replay(ReplayError::Empty), 1),
             (Failure::from(anyhow::anyhow!("cannot reach it")), 1),
             (Failure::from(sekisho_daemon::exit::usage("--aggregator x")), 2),
             (Failure::Unchanged(status()), 3),

@@ -1,5 +1,7 @@
 //! `sekishoctl replay`: what another policy would have listed.
 
+mod offline;
+
 use std::io::{IsTerminal, stderr};
 
 use sekisho_model::Moment;
@@ -20,6 +22,8 @@ use crate::{
     words::{counted, tier},
 };
 
+pub(crate) use self::offline::offline;
+
 /// Differences that are kept to be printed; further ones are counted.
 const MAX_DIFFERENCES: usize = 100_000;
 
@@ -36,7 +40,7 @@ pub(crate) async fn run(
     let mut client = ReplayServiceClient::new(channel);
     let mut stream = timeout(SILENCE, client.replay(request)).await.map_err(silent)??.into_inner();
     let mut replay = Replay::default();
-    let mut progress = Progress { is_shown: stderr().is_terminal(), percent: 0 };
+    let mut progress = Progress::new();
     while let Some(message) = timeout(SILENCE, stream.message()).await.map_err(silent)?? {
         replay.take(message, &mut progress)?;
     }
@@ -53,6 +57,10 @@ struct Progress {
 }
 
 impl Progress {
+    fn new() -> Self {
+        Self { is_shown: stderr().is_terminal(), percent: 0 }
+    }
+
     fn take(&mut self, progress: pb::ReplayProgress) {
         let percent = progress.done.saturating_mul(100) / progress.total.max(1);
         if self.is_shown && percent >= self.percent.saturating_add(10) {

@@ -6,7 +6,7 @@ use clap::CommandFactory;
 use sekisho_daemon::config;
 
 use crate::{
-    args::{Applied, Args, Verb, Watched},
+    args::{Applied, Args, ReplayArgs, Verb, Watched},
     client, describe,
     errors::Failure,
     events, explain, get, orders, policy, replay, status,
@@ -22,6 +22,9 @@ pub(crate) fn run() -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Args::command(), "sekishoctl", &mut script);
         out.write_all(&script)?;
+    } else if let Verb::Replay(ReplayArgs { policy, since, data_dir: Some(dir) }) = &args.verb {
+        let mut printer = Printer::new(&mut out, args.output, args.verbose);
+        replay::offline(dir, policy, *since, &mut printer)?;
     } else {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(dispatch(&args, &mut out))?;

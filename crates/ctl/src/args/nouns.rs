@@ -106,6 +106,10 @@ pub(crate) struct ReplayArgs {
     /// How far back to compare, as 1h or 7d; without it, all that the log has
     #[arg(long, value_name = "TIME", value_parser = replayed)]
     pub(crate) since: Option<Duration>,
+    /// Replay this data directory of an aggregator, or a copy of it, instead of asking an aggregator; nothing in
+    /// it is changed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
 }
 
 fn kinds() -> impl TypedValueParser<Value = EventKind> {

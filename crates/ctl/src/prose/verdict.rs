@@ -106,12 +106,13 @@ fn quorums(of: &ExplainResponse) -> Vec<String> {
         // IPv6 has so many networks that chance asks for nothing.
         let asked = if is_ipv4 { effective } else { policy.max(quorums.fraction) };
         let by = quorum_by(&quorums, asked, policy);
-        let zones = match quorums.min_zones {
-            2.. => format!(" in {} zones", quorums.min_zones),
-            _ => String::new(),
+        // Any host is in some zone: a single one is nothing to ask for.
+        let (zones, missing_zones) = match quorums.min_zones {
+            least @ 2.. => (format!(" in {least} zones"), least - of.zones),
+            _ => (String::new(), 0),
         };
         let asked_hosts = some(asked.into(), "host");
-        let missing = missing(asked - of.hosts, quorums.min_zones - of.zones);
+        let missing = missing(asked - of.hosts, missing_zones);
         format!("It takes {asked_hosts}{zones} to {tier} it ({by}): {missing}.")
     };
     vec![
@@ -164,6 +165,9 @@ mod tests {
             ipv6[0],
             "It takes 4 hosts in 2 zones to suppress it (a fraction of 12 connected hosts): that is met."
         );
+        let mut unseen = unit("2001:db8::/64", 0, 0);
+        unseen.quorums = Some(pb::Quorums { min_zones: 1, ..quorums() });
+        assert!(takes(&unseen)[1].ends_with("(by the policy): 6 hosts missing."), "{:?}", takes(&unseen));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod events;
 mod explain;
 mod fake;
 mod get;
+mod offline;
 mod orders;
 mod policy;
 mod process;
