@@ -1,7 +1,5 @@
 //! Events and lists as short texts: what a story expects is compared with these.
 
-use std::time::Duration;
-
 use sekisho_engine::{Cause, Engine, Event, Limit};
 use sekisho_model::Moment;
 
@@ -68,8 +66,7 @@ fn cause_of(cause: &Cause) -> String {
 
 /// What is listed, each entry as `PREFIX TIER until TIME`.
 pub fn listed(engine: &Engine, begin: Moment) -> Vec<String> {
-    let ends =
-        |moment: Moment| written(Duration::from_millis((moment.as_millis() - begin.as_millis()) as u64));
+    let ends = |moment: Moment| written(moment.since(begin));
     engine
         .entries_from(None)
         .map(|entry| format!("{} {} until {}", entry.prefix, entry.tier, ends(entry.expires)))

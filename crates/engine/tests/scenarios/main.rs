@@ -21,20 +21,19 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios")
 }
 
-fn play(name: &str) {
-    let path = folder().join(format!("{name}.txt"));
-    let text = fs::read_to_string(&path).unwrap();
-    if let Err(error) = run::play(&text) {
-        panic!("tests/scenarios/{name}.txt:{error}");
-    }
+fn play(name: &str) -> Result<(), String> {
+    let file = format!("tests/scenarios/{name}.txt");
+    let text = fs::read_to_string(folder().join(format!("{name}.txt")))
+        .map_err(|error| format!("{file}: {error}"))?;
+    run::play(&text).map_err(|wrong| format!("{file}:{wrong}"))
 }
 
 macro_rules! scenarios {
     ($($name:ident)*) => {
         $(
             #[test]
-            fn $name() {
-                play(stringify!($name));
+            fn $name() -> Result<(), String> {
+                play(stringify!($name))
             }
         )*
 

@@ -44,10 +44,7 @@ fn number_of<'a>(policy: &'a mut Policy, key: &str) -> Option<&'a mut u32> {
 fn set_other(policy: &mut Policy, key: &str, value: &str) -> Result<(), Wrong> {
     match key {
         "min_retransmits" => policy.min_retransmits = words::number(value)?,
-        "quorum.fraction" => {
-            let fraction: f64 = words::number(value)?;
-            policy.quorum_per_mille = (fraction * 1_000.0).round() as u32;
-        }
+        "quorum.fraction" => policy.quorum_per_mille = words::per_mille(value)?,
         "prefix.tier" if value == "none" => policy.prefix_tier = None,
         "prefix.tier" => policy.prefix_tier = Some(words::tier(value)?) as Option<Tier>,
         "limits.widest_ipv4" => policy.widest_ipv4 = words::number(value)?,

@@ -82,8 +82,9 @@ impl Targets {
 fn nth(prefix: &Prefix, number: u64) -> Unit {
     match prefix.address() {
         IpAddr::V4(first) => {
-            let size = 1u64 << (32 - prefix.length());
-            Unit::V4(first.to_bits() + (number % size) as u32)
+            let within = u32::MAX.checked_shr(u32::from(prefix.length())).unwrap_or(0);
+            let [.., a, b, c, d] = number.to_be_bytes();
+            Unit::V4(first.to_bits() | u32::from_be_bytes([a, b, c, d]) & within)
         }
         IpAddr::V6(first) => {
             let size = 1u64 << (64 - prefix.length().min(64)).min(63);
@@ -96,7 +97,8 @@ fn nth(prefix: &Prefix, number: u64) -> Unit {
 /// An IPv4 address that somebody could have, each as likely as the others.
 fn random_unit(progress: &mut Progress) -> Unit {
     loop {
-        let address = Ipv4Addr::from_bits((progress.draw() >> 32) as u32);
+        let [a, b, c, d, ..] = progress.draw().to_be_bytes();
+        let address = Ipv4Addr::new(a, b, c, d);
         let prefix = Prefix::host(IpAddr::V4(address));
         if !never::is_unlistable(&prefix) && !never::is_private(&prefix) {
             return Unit::V4(address.to_bits());

@@ -86,6 +86,16 @@ pub fn tier(text: &str) -> Result<Tier, Wrong> {
     }
 }
 
+/// `0`, `0.6`, `0.375`, `1`, in thousandths.
+pub fn per_mille(text: &str) -> Result<u32, Wrong> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let padded = format!("{part:0<3}");
+    if padded.len() > 3 {
+        return Err(format!("\"{text}\" is not a fraction; write 0.6 or 0.375"));
+    }
+    Ok(number::<u32>(whole)? * 1_000 + number::<u32>(&padded)?)
+}
+
 pub fn number<T: std::str::FromStr>(text: &str) -> Result<T, Wrong> {
     text.parse().map_err(|_| format!("\"{text}\" is not a number, or too large"))
 }

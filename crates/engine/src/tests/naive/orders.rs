@@ -24,7 +24,7 @@ impl Naive {
         match &answer {
             // How it is refused is not compared.
             None => {
-                self.events.push(Event::OrderRefused { order: order.clone(), refusal: Refusal::NoReason })
+                self.events.push(Event::OrderRefused { order: order.clone(), refusal: Refusal::NoReason });
             }
             Some((_, Some(_))) => {}
             Some((changes, None)) => {
