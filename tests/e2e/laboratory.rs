@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use sekisho_lab::{
-    World,
+    Carpet, World,
     client::{AT_ONCE, Connection},
     counter,
     monitor::Monitor,
-    spoof::{Flood, Plan, Purpose},
+    spoof::{Flood, Plan, Purpose, Spread},
     wait,
 };
 
@@ -21,6 +21,7 @@ fn a_spoofed_syn_is_answered_again_and_again() {
     let plan = Plan {
         victims: victims.clone(),
         targets: targets.collect(),
+        spread: Spread::All,
         rounds: 10,
         pace: Duration::from_millis(5),
         purpose: Purpose::Attack,
@@ -40,6 +41,25 @@ fn a_spoofed_syn_is_answered_again_and_again() {
     let half_open = world.hosts[0].namespace.command("ss", &["-Hnt", "state", "syn-recv"]).unwrap();
     assert_eq!(half_open.lines().count(), 30);
     assert!(counter::probes(&world.internet).unwrap().is_empty());
+}
+
+#[test]
+fn a_carpet_comes_to_each_address_once_and_from_one_host_alone() {
+    let world = World::new(3).unwrap();
+    let honest = ip("203.0.113.99");
+    counter::set_awake(&world.internet, honest, true).unwrap();
+    let carpet = Carpet::over("203.0.113.0/24", &[honest]).unwrap();
+    assert_eq!(carpet.start(&world, 3, Purpose::Attack).unwrap().finish().unwrap(), 255);
+    wait::until_true(Duration::from_secs(6), "every address is answered", || {
+        Ok(carpet.answers(&counter::all(&world.internet)?).values().all(|count| *count > 0))
+    })
+    .unwrap();
+    let counts = counter::all(&world.internet).unwrap();
+    assert_eq!(counts.len(), 255, "one host for each address");
+    for host in &world.hosts {
+        assert_eq!(counts.keys().filter(|(from, _)| *from == host.v4).count(), 85);
+        Connection::open(&world.victim, host.service(honest), AT_ONCE * 3).unwrap().echo().unwrap();
+    }
 }
 
 #[test]

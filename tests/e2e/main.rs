@@ -8,6 +8,10 @@ mod atomic;
 #[cfg(test)]
 mod batches;
 #[cfg(test)]
+mod carpet;
+#[cfg(test)]
+mod counter_evidence;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod disk;
@@ -43,3 +47,5 @@ mod startup;
 mod stopping;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod takeover;

@@ -28,6 +28,11 @@ pub(crate) fn hosts(hosts: u8) -> Setup {
     Setup { hosts, ..Setup::default() }
 }
 
+/// A fleet of this many hosts under the default policy.
+pub(crate) fn by_default(hosts: u8) -> Setup {
+    Setup { hosts, policy: String::new(), ..Setup::default() }
+}
+
 /// An address from text that is one.
 pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()

@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::{
     fleet::Fleet,
     monitor::Monitor,
-    spoof::{Flood, Plan, Purpose},
+    spoof::{Flood, Plan, Purpose, Spread},
     wait,
 };
 
@@ -95,7 +95,7 @@ fn plan(
     let mut targets: Vec<SocketAddr> = victims.iter().flat_map(of).collect();
     targets.sort_unstable();
     targets.dedup();
-    Plan { victims: victims.to_vec(), targets, rounds, pace, purpose }
+    Plan { victims: victims.to_vec(), targets, spread: Spread::All, rounds, pace, purpose }
 }
 
 /// When the last host blocked the last victim; none while one is missing.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use sekisho_model::Prefix;
+use sekisho_model::{Prefix, Tier};
 use sekisho_wire::pb::v1::{Entry, GetStatusResponse, Host};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -278,6 +278,17 @@ impl Fleet {
                 }
             }
             Ok(true)
+        })
+    }
+
+    /// Waits until an entry at `tier` that covers `address` is in force on every host.
+    ///
+    /// # Errors
+    /// It is not, at the deadline.
+    pub fn listed_everywhere(&self, tier: Tier, address: IpAddr, deadline: Duration) -> Result<()> {
+        wait::until_true(deadline, &format!("{address} is at {tier} on every host"), || {
+            let tiers = self.world.hosts.iter().map(|host| nft::tier_at(&host.namespace, address));
+            Ok(tiers.collect::<Result<Vec<_>>>()?.iter().all(|at| *at == Some(tier)))
         })
     }
 

@@ -5,6 +5,7 @@
 //! that holds it, also on Ctrl-C, and what a killed run left is swept by the next one.
 
 pub mod attack;
+pub mod carpet;
 pub mod certs;
 pub mod client;
 pub mod command;
@@ -26,5 +27,6 @@ pub mod wait;
 pub mod world;
 
 pub use attack::{Attack, Outcome};
+pub use carpet::Carpet;
 pub use fleet::{Fleet, Setup};
 pub use world::World;

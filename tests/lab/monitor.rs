@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use sekisho_model::Tier;
 
 use crate::{
     leftovers::lock,
@@ -19,8 +20,8 @@ use crate::{
     wait,
 };
 
-/// One new element, and when.
-type Seen = Arc<Mutex<Vec<(Instant, Span)>>>;
+/// New elements: when, at which tier, and what.
+type Seen = Arc<Mutex<Vec<(Instant, Tier, Span)>>>;
 
 /// Watches the block sets of one host. Dropping it ends the watching.
 pub struct Monitor {
@@ -48,7 +49,7 @@ impl Monitor {
                 if line.contains(" labmark ") {
                     *lock(&flag) = true;
                 }
-                lock(&kept).extend(spans(&line).into_iter().map(|span| (now, span)));
+                lock(&kept).extend(spans(&line).into_iter().map(|(tier, span)| (now, tier, span)));
             }
         });
         // It listens a little after it starts: elements of a table of our own tell when. The table is made
@@ -61,10 +62,16 @@ impl Monitor {
         Ok(Self { child, seen })
     }
 
-    /// When a block that covers `address` first came into force, since the watching began.
+    /// When a block (at tier drop) that covers `address` first came into force, since the watching began.
     pub fn blocked_at(&self, address: IpAddr) -> Option<Instant> {
+        self.listed_at(Tier::Drop, address)
+    }
+
+    /// When an entry at `tier` that covers `address` first came into force, since the watching began.
+    pub fn listed_at(&self, tier: Tier, address: IpAddr) -> Option<Instant> {
         let seen = lock(&self.seen);
-        seen.iter().find(|(_, span)| span.contains(address)).map(|(at, _)| *at)
+        let covers = |(_, at, span): &&(Instant, Tier, Span)| *at == tier && span.contains(address);
+        seen.iter().find(covers).map(|(at, ..)| *at)
     }
 }
 
@@ -77,16 +84,15 @@ impl Drop for Monitor {
 }
 
 /// The addresses in `add element inet sekisho drop4 { 203.0.113.7 timeout 10m expires 10m, … }`.
-fn spans(line: &str) -> Vec<Span> {
+fn spans(line: &str) -> Vec<(Tier, Span)> {
     let Some(rest) = line.strip_prefix(&format!("add element inet {} ", nft::TABLE)) else {
         return Vec::new();
     };
     let Some((set, elements)) = rest.split_once(' ') else { return Vec::new() };
-    if !nft::is_block_set(set) {
-        return Vec::new();
-    }
+    let Some(tier) = nft::tier_of(set) else { return Vec::new() };
     let elements = elements.trim_matches(['{', '}', ' ']).split(',');
-    elements.filter_map(|element| element.split_whitespace().next()?.parse().ok()).collect()
+    let spans = elements.filter_map(|element| element.split_whitespace().next()?.parse().ok());
+    spans.map(|span| (tier, span)).collect()
 }
 
 #[cfg(test)]
@@ -96,7 +102,9 @@ mod tests {
     #[test]
     fn notifications_are_read() {
         let line = "add element inet sekisho drop6 { 2001:db8:1::/64 timeout 10m expires 10m }";
-        assert_eq!(spans(line), ["2001:db8:1::/64".parse().unwrap()]);
+        assert_eq!(spans(line), [(Tier::Drop, "2001:db8:1::/64".parse().unwrap())]);
+        let line = "add element inet sekisho suppressnet4 { 203.0.113.0/24 timeout 10m expires 10m }";
+        assert_eq!(spans(line), [(Tier::Suppress, "203.0.113.0/24".parse().unwrap())]);
         let two = "add element inet sekisho drop4 { 203.0.113.7 timeout 1m, 203.0.113.8 timeout 1m }";
         assert_eq!(spans(two).len(), 2);
         assert!(spans("add element inet sekisho allow4 { 203.0.113.7 }").is_empty());

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, str::FromStr, time::Duration};
 
 use anyhow::{Context, Result};
-use sekisho_model::{Prefix, prefix::PrefixError};
+use sekisho_model::{Prefix, Tier, prefix::PrefixError};
 use serde_json::Value;
 
 use crate::namespace::Namespace;
@@ -69,20 +69,39 @@ pub fn tables(namespace: &Namespace) -> Result<Vec<String>> {
     Ok(tables.lines().filter(|line| line.ends_with(TABLE)).map(str::to_owned).collect())
 }
 
-/// The elements that block, in every set.
+/// The entries of the blocklist, of both tiers.
 ///
 /// # Errors
 /// `nft` failed.
 pub fn blocks(namespace: &Namespace) -> Result<Vec<Element>> {
-    Ok(elements(namespace)?.into_iter().filter(|element| is_block_set(&element.set)).collect())
+    Ok(elements(namespace)?.into_iter().filter(|element| tier_of(&element.set).is_some()).collect())
 }
 
-/// Whether a block that covers `address` is in force.
+/// At which tier an entry that covers `address` is in force; none if there is no such.
+///
+/// # Errors
+/// `nft` failed.
+pub fn tier_at(namespace: &Namespace, address: IpAddr) -> Result<Option<Tier>> {
+    let covering = |element: &Element| element.span.contains(address).then(|| tier_of(&element.set))?;
+    Ok(blocks(namespace)?.iter().find_map(covering))
+}
+
+/// Whether a block (at tier drop) that covers `address` is in force.
 ///
 /// # Errors
 /// `nft` failed.
 pub fn is_blocked(namespace: &Namespace, address: IpAddr) -> Result<bool> {
-    Ok(blocks(namespace)?.iter().any(|element| element.span.contains(address)))
+    Ok(tier_at(namespace, address)? == Some(Tier::Drop))
+}
+
+/// What a named counter of the table says, in packets: "suppressed", "dropped".
+///
+/// # Errors
+/// `nft` failed, or there is no such counter.
+pub fn counter(namespace: &Namespace, name: &str) -> Result<u64> {
+    let json: Value = serde_json::from_str(&namespace.nft(&format!("-j list counter inet {TABLE} {name}"))?)?;
+    let mut objects = json["nftables"].as_array().into_iter().flatten();
+    objects.find_map(|object| object["counter"]["packets"].as_u64()).context("nft -j printed no counter")
 }
 
 /// Whether `set` holds `address`, by a look-up.
@@ -101,9 +120,13 @@ pub fn elements(namespace: &Namespace) -> Result<Vec<Element>> {
     parse(&namespace.nft(&format!("-j list table inet {TABLE}"))?)
 }
 
-/// Whether a set of this name blocks: neither the allowlist nor the recently hit ones.
-pub fn is_block_set(name: &str) -> bool {
-    !name.contains("allow") && !name.contains("hit")
+/// The tier of the entries in a set of this name; none if it holds something else.
+pub fn tier_of(set: &str) -> Option<Tier> {
+    match set.trim_end_matches(['4', '6']) {
+        "drop" | "dropnet" => Some(Tier::Drop),
+        "suppress" | "suppressnet" => Some(Tier::Suppress),
+        _ => None,
+    }
 }
 
 fn parse(text: &str) -> Result<Vec<Element>> {
@@ -112,8 +135,8 @@ fn parse(text: &str) -> Result<Vec<Element>> {
     for object in json["nftables"].as_array().into_iter().flatten() {
         let set = &object["set"];
         let Some(name) = set["name"].as_str() else { continue };
-        // Packet rules fill this one: it has a statement for each element.
-        if set.get("stmt").is_some() {
+        // Packet rules fill these: addresses with a statement for each, and handshakes.
+        if set.get("stmt").is_some() || set["type"].is_array() {
             continue;
         }
         for element in set["elem"].as_array().into_iter().flatten() {
@@ -149,6 +172,8 @@ mod tests {
             {"set": {"name": "drop4", "elem": [{"elem": {"val": "203.0.113.7", "timeout": 600, "expires": 599}}]}},
             {"set": {"name": "net6", "elem": [{"elem": {"val": {"prefix": {"addr": "2001:db8::", "len": 64}},
              "timeout": 5}}, "2001:db8:1::1"]}},
+            {"set": {"name": "answered4", "type": ["ipv4_addr", "inet_service"], "elem":
+             [{"elem": {"val": {"concat": ["192.0.2.1", 80]}, "expires": 5}}]}},
             {"set": {"name": "hit4", "stmt": [{"counter": null}], "elem": ["192.0.2.1"]}}]}"#;
         let found = parse(text).unwrap();
         assert_eq!(found.len(), 3);
@@ -159,6 +184,9 @@ mod tests {
         let range: Span = "203.0.113.4-203.0.113.6".parse().unwrap();
         assert!(range.contains("203.0.113.5".parse().unwrap()));
         assert_eq!(found[2].timeout, None);
-        assert!(is_block_set("drop4") && !is_block_set("allow4") && !is_block_set("hit6"));
+        let tiers =
+            ["drop4", "dropnet6", "suppress6", "suppressnet4", "allow4", "hit6", "sup-hit4", "answered4"];
+        let (strict, gentle) = (Some(Tier::Drop), Some(Tier::Suppress));
+        assert_eq!(tiers.map(tier_of), [strict, strict, gentle, gentle, None, None, None, None]);
     }
 }

@@ -31,19 +31,49 @@ pub enum Purpose {
     Probe,
 }
 
+/// Which victims' SYNs go to which targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// Every victim's to every target.
+    All,
+    /// Each victim's to one target alone, as cards are dealt: none of them sees the whole.
+    Dealt,
+}
+
 /// What to send.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Whose address to put in.
     pub victims: Vec<IpAddr>,
-    /// The services to send to; of those in a victim's family, each gets a SYN a round.
+    /// The services to send to; victims meet those of their own family only.
     pub targets: Vec<SocketAddr>,
-    /// Rounds: each sends one SYN for each pair of victim and target.
+    /// Who meets whom.
+    pub spread: Spread,
+    /// Rounds: each sends one SYN for each pair of victim and target that meet.
     pub rounds: u32,
     /// Time between two rounds.
     pub pace: Duration,
     /// What they are for.
     pub purpose: Purpose,
+}
+
+impl Plan {
+    /// The pairs of victim and target that meet.
+    pub fn pairs(&self) -> Vec<(IpAddr, SocketAddr)> {
+        let (mut pairs, mut dealt) = (Vec::new(), [0, 0]);
+        for victim in &self.victims {
+            let met = self.targets.iter().filter(|target| target.is_ipv4() == victim.is_ipv4());
+            let met: Vec<&SocketAddr> = met.collect();
+            let turn = &mut dealt[usize::from(victim.is_ipv6())];
+            let mine = match self.spread {
+                Spread::All => met.as_slice(),
+                Spread::Dealt => met.chunks(1).nth(*turn % met.len().max(1)).unwrap_or(&[]),
+            };
+            pairs.extend(mine.iter().map(|target| (*victim, **target)));
+            *turn += 1;
+        }
+        pairs
+    }
 }
 
 /// SYNs on their way. Dropping it stops the sending.
@@ -59,14 +89,15 @@ impl Flood {
     /// # Errors
     /// The plan is over [`MAX_SYNS`], or there are no raw sockets.
     pub fn start(internet: &Namespace, plan: Plan) -> Result<(Self, Instant)> {
-        let total = plan.victims.len() as u64 * plan.targets.len() as u64 * u64::from(plan.rounds);
+        let pairs = plan.pairs();
+        let total = pairs.len() as u64 * u64::from(plan.rounds);
         ensure!(total <= MAX_SYNS, "a plan may send at most {MAX_SYNS} SYNs, not {total}");
         let stop = Arc::new(AtomicBool::new(false));
         let sent = Arc::new(AtomicU64::new(0));
         let (stopped, count) = (Arc::clone(&stop), Arc::clone(&sent));
         let sockets = internet.run(Sockets::open)??;
         let first = Instant::now();
-        let worker = std::thread::spawn(move || send_all(&sockets, &plan, &stopped, &count));
+        let worker = std::thread::spawn(move || send_all(&sockets, &plan, &pairs, &stopped, &count));
         Ok((Self { worker: Some(worker), stop, sent }, first))
     }
 
@@ -135,7 +166,13 @@ impl Sockets {
     }
 }
 
-fn send_all(sockets: &Sockets, plan: &Plan, stop: &AtomicBool, sent: &AtomicU64) -> Result<()> {
+fn send_all(
+    sockets: &Sockets,
+    plan: &Plan,
+    pairs: &[(IpAddr, SocketAddr)],
+    stop: &AtomicBool,
+    sent: &AtomicU64,
+) -> Result<()> {
     let start = Instant::now();
     let (low, high) = match plan.purpose {
         Purpose::Attack => (ATTACK_PORTS, PROBE_PORTS - 1),
@@ -151,16 +188,53 @@ fn send_all(sockets: &Sockets, plan: &Plan, stop: &AtomicBool, sent: &AtomicU64)
             }
             sleep((due - start.elapsed().min(due)).min(Duration::from_millis(20)));
         }
-        for victim in &plan.victims {
-            let family = plan.targets.iter().filter(|target| target.is_ipv4() == victim.is_ipv4());
-            for target in family {
-                if stop.load(Ordering::Relaxed) {
-                    return Ok(());
-                }
-                sockets.send(SocketAddr::new(*victim, port), *target, 0x5e_0000 + round)?;
-                sent.fetch_add(1, Ordering::Relaxed);
+        for (victim, target) in pairs {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
             }
+            sockets.send(SocketAddr::new(*victim, port), *target, 0x5e_0000 + round)?;
+            sent.fetch_add(1, Ordering::Relaxed);
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(spread: Spread) -> Plan {
+        Plan {
+            victims: ["203.0.113.1", "203.0.113.2", "2001:db8:bad::1", "203.0.113.3"]
+                .map(|text| text.parse().unwrap())
+                .into(),
+            targets: ["198.51.100.11:80", "[2001:db8:51::11]:80", "198.51.100.12:80"]
+                .map(|text| text.parse().unwrap())
+                .into(),
+            spread,
+            rounds: 1,
+            pace: Duration::ZERO,
+            purpose: Purpose::Attack,
+        }
+    }
+
+    fn names(spread: Spread) -> Vec<String> {
+        plan(spread).pairs().iter().map(|(victim, target)| format!("{victim} {target}")).collect()
+    }
+
+    #[test]
+    fn everybody_meets_everybody_or_just_one() {
+        assert_eq!(names(Spread::All).len(), 3 * 2 + 1);
+        assert_eq!(
+            names(Spread::Dealt),
+            [
+                "203.0.113.1 198.51.100.11:80",
+                "203.0.113.2 198.51.100.12:80",
+                "2001:db8:bad::1 [2001:db8:51::11]:80",
+                "203.0.113.3 198.51.100.11:80"
+            ]
+        );
+        let nobody = Plan { targets: Vec::new(), ..plan(Spread::Dealt) };
+        assert!(nobody.pairs().is_empty());
+    }
 }

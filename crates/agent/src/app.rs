@@ -21,12 +21,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     buffer::Buffer,
+    completed::{self, CompletedCounts, Lately},
     desk::Desk,
     follow,
     journal::Journal,
     keeper::Keeper,
     link::Link,
-    metrics,
+    metrics::{self, RuleCounts},
     report::{self, Identity},
     sensor::{self, SensorCounts},
     settings::{Mode, Settings},
@@ -67,14 +68,20 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         http::serve(settings.metrics_listen, telemetry.clone(), readiness.clone(), stop.clone()).await?;
     let desk = state_dir.as_deref().map(open_desk).transpose()?;
     let (buffer, counts) = (Arc::new(Buffer::default()), Arc::new(SensorCounts::default()));
-    metrics::register(&telemetry.meter(), &counts, &buffer, desk.as_ref());
-    let sensor = sensor::start(buffer.clone(), counts.clone(), readiness.clone(), stop.clone())?;
+    let (rules, lately) = (Arc::new(RuleCounts::default()), Arc::new(Lately::default()));
+    let sought = Arc::new(CompletedCounts::default());
+    let meter = telemetry.meter();
+    metrics::of_the_sensors(&meter, &counts, &sought, &buffer);
+    let sensor =
+        sensor::start(buffer.clone(), counts.clone(), lately.clone(), readiness.clone(), stop.clone())?;
+    let seeker = completed::start(lately, desk.clone(), counts.clone(), sought, stop.clone())?;
     let tasks = TaskTracker::new();
     if let Some(desk) = &desk {
+        metrics::of_the_kernel(&meter, &rules, desk);
         readiness.unmet(follow::CONDITION, "nothing was heard of the list yet");
         tasks.spawn(follow::run(link.clone(), desk.clone(), host.clone(), readiness.clone(), stop.clone()));
         tasks.spawn(guard(desk.clone(), readiness.clone(), stop.clone()));
-        tasks.spawn(read_hits(desk.clone(), counts, stop.clone()));
+        tasks.spawn(read_hits(desk.clone(), counts, rules, stop.clone()));
     }
     let identity = Identity { host, zone: settings.zone, session: session(), mode: settings.mode.as_str() };
     tracing::info!(host = %identity.host, mode = identity.mode, metrics = %metrics_at, "started");
@@ -84,9 +91,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     stop.cancelled().await;
     tasks.close();
     tasks.wait().await;
-    tokio::task::spawn_blocking(move || sensor.join())
+    tokio::task::spawn_blocking(move || sensor.join().and_then(|()| seeker.join()))
         .await?
-        .map_err(|_| anyhow::anyhow!("the sensor panicked"))?;
+        .map_err(|_| anyhow::anyhow!("a sensor panicked"))?;
     end(desk, settings.flush_on_exit).await
 }
 
@@ -142,7 +149,7 @@ async fn guard(desk: Desk, readiness: Readiness, stop: CancellationToken) {
 }
 
 /// Reads the kernel's hits now and then, for the sensor's next report.
-async fn read_hits(desk: Desk, counts: Arc<SensorCounts>, stop: CancellationToken) {
+async fn read_hits(desk: Desk, counts: Arc<SensorCounts>, rules: Arc<RuleCounts>, stop: CancellationToken) {
     let mut ticks = interval(HITS_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -161,9 +168,9 @@ async fn read_hits(desk: Desk, counts: Arc<SensorCounts>, stop: CancellationToke
                 return;
             }
         };
-        let (hits, dropped_packets) = read;
-        counts.dropped.store(dropped_packets, Ordering::Relaxed);
-        counts.hits().extend(hits);
+        counts.dropped.store(read.counters.all_dropped(), Ordering::Relaxed);
+        counts.hits().extend(read.hits);
+        rules.take(&read.counters);
     }
 }
 

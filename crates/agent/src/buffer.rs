@@ -10,13 +10,13 @@ use std::{
 };
 
 use sekisho_model::{
-    Hit, Observation, Totals,
+    Completed, Hit, Observation, Totals,
     limits::{MAX_BATCH_ROWS, MAX_OBSERVATION_AGE, REPORT_BUFFER_BYTES, STREAM_BATCHES_IN_FLIGHT},
 };
 use tokio::sync::Notify;
 
-/// Observations, and hits, in one batch.
-const HALF: usize = MAX_BATCH_ROWS / 2;
+/// Observations, hits, and units with counter-evidence, each, in one batch.
+const THIRD: usize = MAX_BATCH_ROWS / 3;
 
 /// What was seen at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Rows {
     pub observations: Vec<Observation>,
     /// What was hit.
     pub hits: Vec<Hit>,
+    /// Where honest clients live.
+    pub completed: Vec<Completed>,
     /// The host as a whole.
     pub totals: Totals,
 }
@@ -78,7 +80,9 @@ struct Batch {
 
 impl Batch {
     fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of_val(&self.rows.observations[..]) + size_of_val(&self.rows.hits[..])
+        let Rows { observations, hits, completed, totals: _ } = &self.rows;
+        let rows = size_of_val(&observations[..]) + size_of_val(&hits[..]) + size_of_val(&completed[..]);
+        size_of::<Self>() + rows
     }
 }
 
@@ -96,19 +100,22 @@ impl Buffer {
     /// Adds what was seen at `seen`, in batches of at most [`MAX_BATCH_ROWS`].
     pub fn push(&self, seen: Instant, rows: &Rows) {
         let mut state = self.lock();
-        let (mut observations, mut hits) = (rows.observations.chunks(HALF), rows.hits.chunks(HALF));
-        let mut part = (observations.next(), hits.next());
+        let mut observations = rows.observations.chunks(THIRD);
+        let mut hits = rows.hits.chunks(THIRD);
+        let mut completed = rows.completed.chunks(THIRD);
+        let mut part = (observations.next(), hits.next(), completed.next());
         loop {
             let rows = Rows {
                 observations: part.0.unwrap_or_default().to_vec(),
                 hits: part.1.unwrap_or_default().to_vec(),
+                completed: part.2.unwrap_or_default().to_vec(),
                 totals: rows.totals,
             };
             let batch = Batch { seen, rows };
             state.bytes += batch.bytes();
             state.waiting.push_back(batch);
-            part = (observations.next(), hits.next());
-            if part == (None, None) {
+            part = (observations.next(), hits.next(), completed.next());
+            if part == (None, None, None) {
                 break;
             }
         }
@@ -228,7 +235,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, prelude::*};
-    use sekisho_model::Unit;
+    use sekisho_model::{Tier, Unit};
 
     use super::*;
 
@@ -304,10 +311,25 @@ mod tests {
     #[test]
     fn too_many_rows_become_several_batches() {
         let buffer = Buffer::default();
-        let observations =
-            (0..12_000).map(|n| Observation { unit: Unit::V4(n), sockets: 1, retransmits: 1 }).collect();
-        buffer.push(Instant::now(), &Rows { observations, ..Rows::default() });
-        assert_eq!(buffer.len(), 3);
+        let observation = |n| Observation { unit: Unit::V4(n), sockets: 1, retransmits: 1 };
+        let hit = |n| Hit { unit: Unit::V4(n), tier: Tier::Suppress, packets: 1 };
+        let completed = |n| Completed { unit: Unit::V4(n), connections: 1 };
+        let rows = Rows {
+            observations: (0..12_000).map(observation).collect(),
+            hits: (0..9_000).map(hit).collect(),
+            completed: (0..4_000).map(completed).collect(),
+            totals: Totals::default(),
+        };
+        buffer.push(Instant::now(), &rows);
+        assert_eq!(buffer.len(), 4);
+        let mut sent = Rows::default();
+        while let Some(Outgoing { rows, .. }) = buffer.lock().next(Instant::now()) {
+            assert!(rows.observations.len() + rows.hits.len() + rows.completed.len() <= MAX_BATCH_ROWS);
+            sent.observations.extend(rows.observations);
+            sent.hits.extend(rows.hits);
+            sent.completed.extend(rows.completed);
+        }
+        assert_eq!(sent, rows);
     }
 
     proptest! {

@@ -8,20 +8,23 @@ use std::{
 
 use sekisho_kernel::KernelError;
 use sekisho_model::{
-    Hit,
+    Completed, Prefix,
     feed::{Announcement, Response},
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::keeper::{Counts, Keeper, KeeperError, Verdict};
+use crate::keeper::{Counts, Keeper, KeeperError, Reading, Verdict};
 
-/// Questions that may wait: one of the feed, one of the hits, one of the end.
-const WAITING: usize = 4;
+/// Questions that may wait: one of the feed, one of the hits, one of the guard, one of the passes for
+/// counter-evidence, one of the end.
+const WAITING: usize = 5;
 
 enum Question {
     Begin(oneshot::Sender<Response>),
     Hear(Box<Announcement>, oneshot::Sender<(Verdict, Option<Duration>)>),
-    Hits(oneshot::Sender<Result<(Vec<Hit>, u64), KeeperError>>),
+    Hits(oneshot::Sender<Result<Reading, KeeperError>>),
+    Listed(usize, oneshot::Sender<Vec<Prefix>>),
+    Object(Vec<Completed>),
     Check(oneshot::Sender<Result<(), KeeperError>>),
     Flush(oneshot::Sender<Result<(), KernelError>>),
 }
@@ -72,12 +75,28 @@ impl Desk {
         self.ask(|reply| Question::Hear(Box::new(message), reply)).await
     }
 
-    /// What was hit since the last reading, and packets dropped since the table was made.
+    /// What was hit since the last reading, and what the rules have counted.
     ///
     /// # Errors
     /// [`Closed`]; the inner error is the kernel's.
-    pub async fn hits(&self) -> Result<Result<(Vec<Hit>, u64), KeeperError>, Closed> {
+    pub async fn hits(&self) -> Result<Result<Reading, KeeperError>, Closed> {
         self.ask(Question::Hits).await
+    }
+
+    /// The next `limit` entries of the blocklist to look for counter-evidence against.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn listed(&self, limit: usize) -> Result<Vec<Prefix>, Closed> {
+        self.ask(|reply| Question::Listed(limit, reply)).await
+    }
+
+    /// Says against which entries this host has counter-evidence.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn object(&self, found: Vec<Completed>) -> Result<(), Closed> {
+        self.questions.send(Question::Object(found)).await.map_err(|_| Closed)
     }
 
     /// Has what another program has changed put right.
@@ -117,6 +136,8 @@ fn answer(keeper: &mut Keeper, question: Question) {
             drop(reply.send((verdict, keeper.patience())));
         }
         Question::Hits(reply) => drop(reply.send(keeper.read_hits())),
+        Question::Listed(limit, reply) => drop(reply.send(keeper.listed(limit))),
+        Question::Object(found) => keeper.object(&found),
         Question::Check(reply) => drop(reply.send(keeper.check())),
         Question::Flush(reply) => drop(reply.send(keeper.flush())),
     }

@@ -14,9 +14,9 @@ use std::{
 };
 
 use sekisho_feed::{Effect, Follower};
-use sekisho_kernel::{Found, KernelError, Nft, table};
+use sekisho_kernel::{Counters, Found, KernelError, Nft, table};
 use sekisho_model::{
-    Change, Digest, Hit, Key, Moment, Position,
+    Change, Completed, Digest, Hit, Key, Moment, Position, Prefix,
     feed::{Announcement, Response},
 };
 use sekisho_ruleset::{Kind, Mirror, Op, Removal, SetName, Transaction, diff};
@@ -24,13 +24,14 @@ use sekisho_ruleset::{Kind, Mirror, Op, Removal, SetName, Transaction, diff};
 use crate::{
     hits::HitReader,
     journal::{ClockMark, Journal, JournalError, Remembered},
+    objections::Objections,
 };
 
 /// Members that are looked up in the kernel to confirm what the journal says.
 const SAMPLES: usize = 64;
 /// One element in this many becomes a sample.
 const SPREAD: usize = 1_009;
-/// Elements of a set that is read as a whole without a second thought.
+/// Elements that are read as a whole without a second thought.
 const SMALL: usize = 10_000;
 /// Difference of two timeouts that is only the time between two readings.
 const TOLERANCE: Duration = Duration::from_secs(2);
@@ -66,6 +67,15 @@ pub enum Verdict {
     Over(Response),
 }
 
+/// What the rules did.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// What was hit since the last reading.
+    pub hits: Vec<Hit>,
+    /// What the rules have counted since the table was made.
+    pub counters: Counters,
+}
+
 /// What was done, for the metrics.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -91,9 +101,10 @@ pub struct Keeper {
     nft: Nft,
     removal: Removal,
     hits: HitReader,
+    objections: Objections,
     clock: Clock,
-    /// Whether the kernel may hold more than the mirror says: until the first snapshot after the table was
-    /// taken over.
+    /// Whether the kernel may hold more than the mirror says: until the feed has spoken for the first time
+    /// after the table was taken over, and all of it was brought in line.
     unknown: bool,
     /// The kernel's count of transactions, as far as we know them.
     generation: Option<u16>,
@@ -118,6 +129,12 @@ impl Keeper {
         match &found {
             Found::Absent => table::install()?,
             Found::Ours => {}
+            Found::Older(old) => {
+                table::upgrade(old)?;
+                tracing::info!(
+                    "an earlier version's table is brought to this one's; what it blocks stays blocked"
+                );
+            }
             Found::Foreign { what } => return Err(KernelError::Foreign(what.clone()).into()),
         }
         if let Some(owner) = nft.owner()? {
@@ -128,12 +145,13 @@ impl Keeper {
         let generation = nft.generation()?;
         let mut keeper = Self {
             follower: Follower::new(applied),
-            unknown: found == Found::Ours,
+            unknown: found != Found::Absent,
             mirror,
             journal,
             nft,
             removal,
             hits: HitReader::default(),
+            objections: Objections::default(),
             clock: Clock::resume(clock),
             generation,
             lock,
@@ -173,7 +191,9 @@ impl Keeper {
                 Verdict::Going(Some(self.follower.put_in_force(position, digest)))
             }
             Effect::Apply { changes, position, digest } => {
-                let done = self.put_in_force(&changes, false);
+                let unknown = self.unknown && self.is_small();
+                let done = self.put_in_force(&changes, unknown);
+                self.unknown &= done.is_err() || !unknown;
                 self.counts.deltas += u64::from(done.is_ok());
                 self.conclude(done, &changes, (position, digest), false)
             }
@@ -191,11 +211,11 @@ impl Keeper {
         }
     }
 
-    /// What was hit since the last reading; and packets dropped since the table was made.
+    /// What was hit since the last reading, and what the rules have counted.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn read_hits(&mut self) -> Result<(Vec<Hit>, u64), KeeperError> {
+    pub fn read_hits(&mut self) -> Result<Reading, KeeperError> {
         let hits = match self.nft.hits() {
             Err(KernelError::Missing) => {
                 self.repair(&[])?;
@@ -203,8 +223,17 @@ impl Keeper {
             }
             read => read?,
         };
-        let hits = self.hits.read(hits);
-        Ok((hits, self.nft.dropped_packets()?))
+        Ok(Reading { hits: self.hits.read(hits), counters: self.nft.counters()? })
+    }
+
+    /// The next `limit` entries of the blocklist to look for counter-evidence against.
+    pub fn listed(&mut self, limit: usize) -> Vec<Prefix> {
+        self.objections.next(limit, &self.mirror)
+    }
+
+    /// Says against which entries this host has counter-evidence.
+    pub fn object(&mut self, found: &[Completed]) {
+        self.objections.object(found, &self.mirror);
     }
 
     /// What was done since the start.
@@ -232,7 +261,19 @@ impl Keeper {
         self.commit(&missing)?;
         self.generation = self.nft.generation()?;
         let position = self.follower.applied().map(|(at, _)| at.to_string());
-        tracing::info!(table = ?found, position, members = self.mirror.len(), added = missing.len(), "the kernel's table is taken over");
+        let table = match found {
+            Found::Absent => "made",
+            Found::Ours => "found",
+            Found::Older(_) => "upgraded",
+            Found::Foreign { .. } => "foreign",
+        };
+        tracing::info!(
+            table,
+            position,
+            members = self.mirror.len(),
+            added = missing.len(),
+            "the kernel's table is taken over"
+        );
         Ok(())
     }
 
@@ -274,6 +315,13 @@ impl Keeper {
             }
         }
         Ok(true)
+    }
+
+    /// Whether so little is in the kernel that all of it can be read at once.
+    fn is_small(&mut self) -> bool {
+        let counts = SetName::FILLED.map(|set| self.nft.count(set));
+        let sum = counts.into_iter().try_fold(0, |sum, count| Some(sum + count.ok()?? as usize));
+        sum.is_some_and(|sum| sum < SMALL)
     }
 
     fn held(&mut self) -> Result<Vec<sekisho_ruleset::Element>, KernelError> {
@@ -328,7 +376,7 @@ impl Keeper {
         match table::inspect()? {
             Found::Absent => table::install()?,
             // In one step: what is left of it goes on until then.
-            Found::Ours | Found::Foreign { .. } => table::replace()?,
+            Found::Ours | Found::Older(_) | Found::Foreign { .. } => table::replace()?,
         }
         let mut wanted = self.mirror.clone();
         wanted.apply(changes);
@@ -363,7 +411,7 @@ impl Keeper {
                 self.counts.repairs += 1;
                 self.generation = self.nft.generation()?;
             }
-            Found::Absent | Found::Foreign { .. } => self.repair(&[])?,
+            Found::Absent | Found::Older(_) | Found::Foreign { .. } => self.repair(&[])?,
         }
         Ok(())
     }
@@ -380,6 +428,7 @@ impl Keeper {
             tracing::error!(%error, position = %to.0, "the kernel did not take a revision; what was in force stays");
             return Verdict::Over(self.follower.kernel_refused(to.0, error.to_string()));
         }
+        self.objections.before(changes, &self.mirror);
         self.mirror.apply(changes);
         let written = if whole {
             self.journal.begin_anew(to, self.clock.mark(), &self.mirror)

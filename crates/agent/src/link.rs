@@ -26,6 +26,11 @@ impl Link {
         Self { urls, tls, next: 0, failures: 0 }
     }
 
+    /// Every aggregator.
+    pub fn urls(&self) -> &[Uri] {
+        &self.urls
+    }
+
     /// Connects to the aggregator whose turn it is.
     ///
     /// # Errors

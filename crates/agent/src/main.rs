@@ -1,7 +1,9 @@
 //! `sekisho-agent`: watches half-open handshakes and keeps the blocklist in the kernel.
 
+mod addresses;
 mod app;
 mod buffer;
+mod completed;
 mod desk;
 mod follow;
 mod hits;
@@ -9,6 +11,7 @@ mod journal;
 mod keeper;
 mod link;
 mod metrics;
+mod objections;
 mod report;
 mod sensor;
 mod settings;

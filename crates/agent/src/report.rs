@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::{
+    addresses,
     buffer::{Buffer, Outgoing, Rows},
     link::Link,
 };
@@ -63,7 +64,8 @@ async fn stream(link: &mut Link, identity: &Identity, buffer: &Buffer) -> anyhow
     let channel = link.connect().await?;
     buffer.rewind();
     let (sender, requests) = mpsc::channel(1);
-    sender.send(ReportRequest { kind: Some(Kind::Hello(hello(identity))) }).await?;
+    let addresses = addresses::never_listed(link.urls()).await;
+    sender.send(ReportRequest { kind: Some(Kind::Hello(hello(identity, &addresses))) }).await?;
     let mut client = ObservationServiceClient::new(channel);
     let mut answers = client.report(ReceiverStream::new(requests)).await?.into_inner();
     loop {
@@ -80,29 +82,21 @@ async fn stream(link: &mut Link, identity: &Identity, buffer: &Buffer) -> anyhow
     }
 }
 
-fn hello(identity: &Identity) -> ReportHello {
-    let addresses: Vec<IpAddr> = sekisho_kernel::own_addresses().unwrap_or_else(|error| {
-        tracing::warn!(%error, "this host's own addresses cannot be read; they are not protected from being listed");
-        Vec::new()
-    });
+fn hello(identity: &Identity, addresses: &[IpAddr]) -> ReportHello {
     ReportHello {
         host_id: identity.host.to_string(),
         zone: identity.zone.as_ref().map(ToString::to_string).unwrap_or_default(),
         session: identity.session,
-        addresses: addresses
-            .iter()
-            .take(sekisho_model::limits::MAX_HOST_ADDRESSES)
-            .map(observation::address)
-            .collect(),
+        addresses: addresses.iter().map(observation::address).collect(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         mode: identity.mode.to_owned(),
     }
 }
 
 fn request(identity: &Identity, outgoing: Outgoing) -> ReportRequest {
-    let Outgoing { sequence, age, rows: Rows { observations, hits, totals } } = outgoing;
+    let Outgoing { sequence, age, rows: Rows { observations, hits, completed, totals } } = outgoing;
     let (host, session) = (identity.host.clone(), identity.session);
-    let batch = Batch { host, session, sequence, age, observations, hits, totals };
+    let batch = Batch { host, session, sequence, age, observations, hits, completed, totals };
     ReportRequest { kind: Some(Kind::Batch(observation::encode(&batch))) }
 }
 

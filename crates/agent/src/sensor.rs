@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -12,12 +12,15 @@ use std::{
 
 use sekisho_daemon::readiness::Readiness;
 use sekisho_kernel::{Diag, KernelError, Netstat};
-use sekisho_model::{Hit, Totals};
+use sekisho_model::{Completed, Hit, Totals};
 use sekisho_observe::{Observer, poll_interval};
 use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::buffer::{Buffer, Rows};
+use crate::{
+    buffer::{Buffer, Rows},
+    completed::Lately,
+};
 
 /// Readiness condition of the sensor.
 const CONDITION: &str = "sensor";
@@ -43,13 +46,20 @@ pub struct SensorCounts {
     pub dropped: AtomicU64,
     /// What was hit and is not reported yet; the keeper's side adds to it.
     pub hits: Mutex<Vec<Hit>>,
+    /// Counter-evidence that is not reported yet; the passes for it add to it.
+    pub completed: Mutex<Vec<Completed>>,
 }
 
 impl SensorCounts {
     /// What was hit, for whoever adds to it or reports it.
-    pub fn hits(&self) -> std::sync::MutexGuard<'_, Vec<Hit>> {
+    pub fn hits(&self) -> MutexGuard<'_, Vec<Hit>> {
         // A list of plain values is whole whatever happened to its last holder.
         self.hits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counter-evidence, likewise.
+    pub fn completed(&self) -> MutexGuard<'_, Vec<Completed>> {
+        self.completed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,6 +70,7 @@ impl SensorCounts {
 pub fn start(
     buffer: Arc<Buffer>,
     counts: Arc<SensorCounts>,
+    lately: Arc<Lately>,
     readiness: Readiness,
     stop: CancellationToken,
 ) -> anyhow::Result<thread::JoinHandle<()>> {
@@ -68,8 +79,10 @@ pub fn start(
         observer: Observer::default(),
         buffer,
         counts,
+        lately,
         last_report: None,
         truncated: 0,
+        stuck_units: 0,
     };
     let runtime = Handle::current();
     readiness.unmet(CONDITION, "no pass over the sockets was made yet");
@@ -81,8 +94,10 @@ struct Sensor {
     observer: Observer,
     buffer: Arc<Buffer>,
     counts: Arc<SensorCounts>,
+    lately: Arc<Lately>,
     last_report: Option<Instant>,
     truncated: u64,
+    stuck_units: u64,
 }
 
 impl Sensor {
@@ -118,18 +133,21 @@ impl Sensor {
         self.counts.observations.fetch_add(seen.observations.len() as u64, Ordering::Relaxed);
         self.counts.truncated.fetch_add(seen.truncated, Ordering::Relaxed);
         self.truncated += seen.truncated;
+        self.stuck_units += seen.stuck_units;
+        self.lately.reported(&seen.observations);
         let due = self.last_report.is_none_or(|last| begun.duration_since(last) >= HEARTBEAT);
         let hits = std::mem::take(&mut *self.counts.hits());
-        if due || !seen.observations.is_empty() || !hits.is_empty() {
+        let completed = std::mem::take(&mut *self.counts.completed());
+        if due || !seen.observations.is_empty() || !hits.is_empty() || !completed.is_empty() {
             let totals = self.totals(seen.half_open);
-            self.buffer.push(begun, &Rows { observations: seen.observations, hits, totals });
+            self.buffer.push(begun, &Rows { observations: seen.observations, hits, completed, totals });
             self.last_report = Some(begun);
         }
         pass.map(drop)
     }
 
     fn totals(&self, half_open: u64) -> Totals {
-        // Containers may hide /proc/net/netstat; the observations count without it.
+        // Containers may hide these files of /proc/net; the observations count without them.
         let netstat = Netstat::read().unwrap_or_default();
         Totals {
             half_open,
@@ -137,6 +155,8 @@ impl Sensor {
             cookies_sent: netstat.cookies_sent,
             truncated: self.truncated,
             dropped_packets: self.counts.dropped.load(Ordering::Relaxed),
+            completed: netstat.passive_opens,
+            stuck_units: self.stuck_units,
         }
     }
 }

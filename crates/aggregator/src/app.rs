@@ -3,6 +3,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -11,8 +12,9 @@ use anyhow::Context as _;
 use sekisho_daemon::{exit::usage, http, readiness::Readiness, shutdown, telemetry::Metrics};
 use sekisho_model::{
     HostId, Input, Policy,
-    limits::{MAX_SUBSCRIBERS, SNAPSHOT_SENDERS},
+    limits::{EVENT_WATCHERS, MAX_SUBSCRIBERS, SNAPSHOT_SENDERS},
 };
+use sekisho_policy::LoadError;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -35,8 +37,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let tls = settings.tls.server()?;
     let data_dir = settings.data_dir.ok_or_else(|| usage("no data directory: give --data-dir DIR"))?;
-    let policy = settings.policy.as_deref().map(sekisho_policy::load).transpose();
-    let policy = policy.map_err(|error| usage(format!("--policy {error}")))?;
+    let policy = settings.policy.as_deref().map(load_policy).transpose()?;
     let stop = shutdown::on_signal().context("signals cannot be handled")?;
     if settings.tls.insecure {
         tracing::warn!(
@@ -53,13 +54,14 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let (shared, roster) = (ledger.shared(), Arc::new(Roster::default()));
     metrics::register(&telemetry.meter(), &shared, &roster);
     let (sequencer, thread) = sequencer::start(ledger, readiness.clone())?;
-    names::follow(&shared, &sequencer, &stop)?;
+    names::follow(shared.names(), sequencer.clone(), stop.clone())?;
     let context = Context {
         shared,
         roster,
         sequencer: sequencer.clone(),
         subscribers: Arc::new(Semaphore::new(MAX_SUBSCRIBERS)),
         snapshots: Arc::new(Semaphore::new(SNAPSHOT_SENDERS)),
+        event_watchers: Arc::new(Semaphore::new(EVENT_WATCHERS)),
         replays: Arc::new(Semaphore::new(1)),
         stop: stop.clone(),
     };
@@ -96,16 +98,14 @@ async fn serve(
     }
 }
 
-/// Opens the log; tells it the policy that was given if it is another one, and that no host is connected yet.
-/// Without one, what is in force stays, an operator's order as well.
-fn open(dir: &std::path::Path, new_epoch: bool, policy: Option<Policy>) -> anyhow::Result<Ledger> {
+/// Opens the log; tells it the policy if it is another one, and that no host is connected yet.
+fn open(dir: &Path, new_epoch: bool, policy: Option<Policy>) -> anyhow::Result<Ledger> {
     let seed = RandomState::new().hash_one(0);
     let mut ledger = Ledger::open(dir, new_epoch, seed)?;
     let shared = ledger.shared();
-    let mut inputs = Vec::new();
-    if let Some(policy) = policy.filter(|policy| shared.engine().policy() != policy) {
-        inputs.push(Input::Policy(policy));
-    }
+    // Without a file, what is in force stays: the last file's, or what an operator ordered since.
+    let other = policy.filter(|policy| shared.engine().policy() != policy);
+    let mut inputs: Vec<Input> = other.map(Input::Policy).into_iter().collect();
     let connected: Vec<HostId> =
         shared.engine().hosts().filter(|host| host.connected).map(|host| host.id.clone()).collect();
     inputs.extend(connected.into_iter().map(|host| Input::HostLeft { host }));
@@ -114,4 +114,57 @@ fn open(dir: &std::path::Path, new_epoch: bool, policy: Option<Policy>) -> anyho
         ledger.commit(inputs, now)?;
     }
     Ok(ledger)
+}
+
+/// The policy in `path`.
+fn load_policy(path: &Path) -> anyhow::Result<Policy> {
+    sekisho_policy::load(path).map_err(|error| match error {
+        LoadError::Wrong { .. } => usage(error.to_string()),
+        other => usage(format!("--policy {other}")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use sekisho_model::{Moment, Order, OrderKind};
+
+    use super::*;
+
+    /// A policy that differs from the default in its quorum.
+    fn policy(drop_quorum: u32) -> Policy {
+        Policy { drop_quorum, ..Policy::default() }
+    }
+
+    #[test]
+    fn an_ordered_policy_survives_a_restart_unless_a_file_says_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let started = |file: Option<Policy>| {
+            let ledger = open(dir.path(), false, file).unwrap();
+            let drop_quorum = ledger.shared().engine().policy().drop_quorum;
+            (ledger, drop_quorum)
+        };
+        assert_eq!(started(None).1, 3, "the default, at first");
+        let (mut ledger, _) = started(Some(policy(5)));
+        let kind = OrderKind::SetPolicy(Box::new(policy(7)));
+        let order = Order { operator: "ana".parse().unwrap(), text: "drill".into(), request: None, kind };
+        let now = ledger.shared().now() + Duration::from_secs(1);
+        ledger.commit(vec![Input::Order(order)], now.max(Moment::EPOCH)).unwrap();
+        drop(ledger);
+        assert_eq!(started(None).1, 7);
+        assert_eq!(started(Some(policy(5))).1, 5, "the file wins at each start");
+        assert_eq!(started(None).1, 5);
+    }
+
+    #[test]
+    fn a_wrong_policy_file_is_named_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.yaml");
+        let missing = load_policy(&path).unwrap_err().to_string();
+        assert!(missing.starts_with(&format!("--policy {}", path.display())), "{missing}");
+        fs::write(&path, "window: 5m\nquorum: { drop: 0 }\n").unwrap();
+        let wrong = load_policy(&path).unwrap_err().to_string();
+        assert!(wrong.contains("p.yaml:2: quorum.drop"), "{wrong}");
+    }
 }

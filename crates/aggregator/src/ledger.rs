@@ -15,10 +15,10 @@ use sekisho_model::{
     Delta, Input, LogEntry, Moment, Revision,
     limits::{CHECKPOINT_EVERY, EVENT_RETENTION, LOG_RETENTION},
 };
-use sekisho_store::{EventId, Log, Options, Record, Store, StoreError};
+use sekisho_store::{EventId, Log, NewEvent, Options, Record, Store, StoreError};
 use sekisho_wire::{feed, log, packed};
 
-use crate::{clock::Clock, shared::Shared, trail};
+use crate::{clock::Clock, events, shared::Shared};
 
 /// The only writer of a log inside the process.
 const WRITER: u64 = 1;
@@ -31,6 +31,16 @@ pub struct Ledger {
     shared: Arc<Shared>,
     sequence: u64,
     since_checkpoint: u64,
+    /// What was put last. It is durable with the next record: until then, a failure may take it back.
+    last_events: Events,
+}
+
+/// The events of one log entry.
+#[derive(Default)]
+struct Events {
+    index: Revision,
+    time: Moment,
+    events: Vec<NewEvent>,
 }
 
 /// Why the log could not be gone on with.
@@ -64,8 +74,11 @@ impl Ledger {
         };
         engine.reseed(seed);
         let shared = Arc::new(Shared::new(engine, store.epoch(), store.reader(), Clock::start(store.time())));
-        let mut ledger = Self { store, shared, sequence: 0, since_checkpoint: 0 };
+        let last_events = Events::default();
+        let mut ledger = Self { store, shared, sequence: 0, since_checkpoint: 0, last_events };
         ledger.catch_up()?;
+        ledger.shared.announce_names();
+        ledger.announce_events()?;
         tracing::info!(
             epoch = %ledger.store.epoch(), index = ledger.store.last().0, replayed = ledger.since_checkpoint,
             entries = ledger.shared.engine().counters().entries, seconds = begun.elapsed().as_secs_f64(), "the log is open"
@@ -99,7 +112,13 @@ impl Ledger {
     /// The store's; it may be tried again.
     pub fn reopen(&mut self) -> Result<(), LedgerError> {
         self.store.reopen()?;
-        self.catch_up()
+        // The log has the entry, or it would not have been taken in: only its events may be lost.
+        let Events { index, time, events } = &self.last_events;
+        if !events.is_empty() {
+            self.store.put_events(*index, *time, events)?;
+        }
+        self.catch_up()?;
+        self.announce_events()
     }
 
     /// Writes a checkpoint when one is due, and drops the log that is older than is kept.
@@ -150,31 +169,43 @@ impl Ledger {
     fn apply(&mut self, entry: &LogEntry) -> Result<Outcome, LedgerError> {
         let outcome = self.shared.engine_mut().handle(entry);
         self.since_checkpoint += 1;
-        // Neither is synced: a replay makes them again. If one fails, the store says so at the next append, too.
-        let kept = self.keep_events(entry, &outcome);
-        let stored = outcome.delta.as_ref().map_or(Ok(()), |delta| self.publish(delta));
-        kept.and(stored)?;
+        // Not synced: a replay makes it again. If it fails, the store says so at the next append, too.
+        let stored = self.put_delta(outcome.delta.as_ref());
+        let kept = self.put_events(entry, &outcome);
         if outcome.events.iter().any(|event| matches!(event, Event::PolicyChanged { .. })) {
             self.shared.announce_names();
         }
+        stored?;
+        kept?;
         Ok(outcome)
     }
 
-    fn publish(&mut self, delta: &Delta) -> Result<(), StoreError> {
+    fn put_delta(&mut self, delta: Option<&Delta>) -> Result<(), LedgerError> {
+        let Some(delta) = delta else { return Ok(()) };
         let message = self.frame(delta);
         let bytes = message.body.encode_to_vec();
         let stored = self.store.put_delta(delta.previous, delta.revision, &bytes);
         self.shared.publisher().publish(message, bytes.len(), delta.digest);
         self.shared.announce(delta.revision);
-        stored
+        Ok(stored?)
     }
 
-    fn keep_events(&mut self, entry: &LogEntry, outcome: &Outcome) -> Result<(), StoreError> {
-        let kept = trail::kept(&outcome.events);
-        let Some(last) = kept.len().checked_sub(1) else { return Ok(()) };
-        self.store.put_events(entry.index, entry.time, &kept)?;
-        let ordinal = u32::try_from(last).unwrap_or(u32::MAX);
-        self.shared.announce_event(EventId { index: entry.index, ordinal });
+    fn put_events(&mut self, entry: &LogEntry, outcome: &Outcome) -> Result<(), LedgerError> {
+        let events = events::kept(&outcome.events);
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.last_events = Events { index: entry.index, time: entry.time, events };
+        self.store.put_events(entry.index, entry.time, &self.last_events.events)?;
+        let ordinal = u32::try_from(self.last_events.events.len() - 1).unwrap_or(u32::MAX);
+        let newest = EventId { index: entry.index, ordinal };
+        self.shared.announce_events(newest, self.store.stored_events());
+        Ok(())
+    }
+
+    fn announce_events(&self) -> Result<(), LedgerError> {
+        let newest = self.shared.reader.newest_event()?.unwrap_or_default();
+        self.shared.announce_events(newest, self.store.stored_events());
         Ok(())
     }
 
@@ -187,7 +218,8 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use sekisho_model::{Batch, Observation, Order, OrderKind, Totals, Unit};
+    use sekisho_model::{Batch, Observation, Order, OrderKind, Policy, Tier, Totals, Unit};
+    use sekisho_store::StoredEvent;
 
     use super::*;
 
@@ -207,8 +239,7 @@ mod tests {
     }
 
     fn group(n: u32) -> Vec<Input> {
-        // Each in a network of its own, so that no prefix takes their place.
-        let address = 0x1400_0001 + (n % 50 << 16);
+        let address = 0xcb00_7100 + n % 50;
         ["a", "b", "c"].map(|host| batch(host, u64::from(n) + 1, address)).to_vec()
     }
 
@@ -218,6 +249,8 @@ mod tests {
         for with_checkpoint in [false, true] {
             let dir = tempfile::tempdir().unwrap();
             let mut ledger = Ledger::open(dir.path(), false, 1).unwrap();
+            let policy = Policy { prefix_tier: None, ..Policy::default() };
+            ledger.commit(vec![Input::Policy(policy)], Moment::from_millis(1_700_000_000_000)).unwrap();
             for n in 0..40 {
                 ledger.commit(group(n), Moment::from_millis(1_700_000_000_000 + i64::from(n) * 100)).unwrap();
                 if with_checkpoint && n == 20 {
@@ -247,7 +280,7 @@ mod tests {
             request: None,
             kind: OrderKind::Block {
                 prefix: "198.18.0.0/24".parse().unwrap(),
-                tier: sekisho_model::Tier::Drop,
+                tier: Tier::Drop,
                 ttl: std::time::Duration::from_secs(60),
             },
         };
@@ -266,5 +299,60 @@ mod tests {
         drop(store);
         let Err(error) = Ledger::open(dir.path(), false, 1) else { panic!("it was read") };
         assert!(error.to_string().contains("log entry 1 cannot be read by this version"), "{error}");
+    }
+
+    fn all_events(ledger: &Ledger) -> Vec<StoredEvent> {
+        ledger.shared.reader.events_after(EventId::default(), 10_000).unwrap()
+    }
+
+    /// A ledger that is dropped without a checkpoint is what a kill leaves: the next start replays it all.
+    #[test]
+    fn events_are_there_after_a_crash_as_the_log_says_and_each_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), false, 1).unwrap();
+        for n in 0..20 {
+            ledger.commit(group(n), Moment::from_millis(1_700_000_000_000 + i64::from(n) * 100)).unwrap();
+        }
+        let before = all_events(&ledger);
+        assert!(before.len() > 5, "{before:?}");
+        drop(ledger);
+        let ledger = Ledger::open(dir.path(), false, 2).unwrap();
+        assert_eq!(all_events(&ledger), before);
+        assert_eq!(ledger.shared.stored_events(), before.len() as u64);
+        assert_eq!(*ledger.shared.newest_event().borrow(), before.last().unwrap().id);
+    }
+
+    #[test]
+    fn events_that_a_failure_took_back_are_put_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), false, 1).unwrap();
+        ledger.commit(group(0), Moment::from_millis(1_700_000_000_000)).unwrap();
+        let before = all_events(&ledger);
+        assert!(!before.is_empty());
+        ledger.store.forget_events_before(Moment::MAX).unwrap();
+        assert!(all_events(&ledger).is_empty());
+        ledger.reopen().unwrap();
+        assert_eq!(all_events(&ledger), before);
+    }
+
+    #[test]
+    fn an_ordered_policy_is_told_to_who_follows_the_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), false, 1).unwrap();
+        let mut names = ledger.shared.names();
+        let mut set = |names: &[&str], second: i64| {
+            let mut policy = Policy::default();
+            policy.never.names = names.iter().map(|name| (*name).to_owned()).collect();
+            let kind = OrderKind::SetPolicy(Box::new(policy));
+            let order = Order { operator: "ana".parse().unwrap(), text: "drill".into(), request: None, kind };
+            ledger
+                .commit(vec![Input::Order(order)], Moment::from_millis(1_700_000_000_000 + second))
+                .unwrap();
+        };
+        set(&["a.example"], 1);
+        assert!(names.has_changed().unwrap());
+        assert_eq!(*names.borrow_and_update(), ["a.example"]);
+        set(&["a.example"], 2);
+        assert!(!names.has_changed().unwrap(), "the same names stay as they are");
     }
 }

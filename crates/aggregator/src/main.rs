@@ -2,16 +2,19 @@
 
 mod app;
 mod clock;
+mod events;
 mod grpc;
 mod ledger;
 mod metrics;
 mod names;
 mod roster;
-mod say;
 mod sequencer;
 mod settings;
 mod shared;
-mod trail;
+mod tell;
+
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 

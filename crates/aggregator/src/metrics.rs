@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use opentelemetry::metrics::Meter;
-use sekisho_engine::Counters;
+use sekisho_engine::{Counters, Engine};
+use sekisho_model::Moment;
 
 use crate::{roster::Roster, shared::Shared};
 
@@ -16,14 +17,16 @@ const COUNTERS: [(&str, &str, Read); 28] = [
     ("sekisho.observations", "Observations taken as evidence", |c| c.observations),
     ("sekisho.observations.weak", "Observations ignored: too few retransmits", |c| c.weak_observations),
     ("sekisho.observations.stale", "Observations ignored: too old", |c| c.stale_observations),
-    ("sekisho.observations.outage", "Observations and hits ignored: their host was in outage", |c| {
+    ("sekisho.observations.outage", "Observations and hits ignored: their host's path is broken", |c| {
         c.outage_rows
     }),
-    ("sekisho.observations.untracked", "Observations ignored: their host brought too many units", |c| {
-        c.untracked
-    }),
-    ("sekisho.counter_evidence", "Rows of counter-evidence taken", |c| c.completed),
-    ("sekisho.objections", "Times that a host told connections with something listed", |c| c.objections),
+    (
+        "sekisho.observations.untracked",
+        "Observations ignored: their host brought too many units alone",
+        |c| c.untracked,
+    ),
+    ("sekisho.completed", "Rows of counter-evidence taken", |c| c.completed),
+    ("sekisho.objections", "Times that a host had connections with what is listed", |c| c.objections),
     ("sekisho.hits", "Hits taken", |c| c.hits),
     ("sekisho.units.evicted", "Tracked units dropped since too many are tracked", |c| c.evicted_units),
     ("sekisho.entries.listed", "Entries listed by evidence", |c| c.listed),
@@ -35,7 +38,7 @@ const COUNTERS: [(&str, &str, Read); 28] = [
         c.withheld_limit
     }),
     ("sekisho.hosts.refused", "Batches and joins ignored: too many hosts are known", |c| c.refused_hosts),
-    ("sekisho.hits.ignored", "Hits ignored: too old, or of a unit that no quorum has listed", |c| {
+    ("sekisho.hits.ignored", "Hits ignored: too old, or of a unit that evidence has not listed", |c| {
         c.ignored_hits
     }),
     ("sekisho.entries.removed", "Entries that came off for another cause than their end", |c| c.removed),
@@ -43,7 +46,7 @@ const COUNTERS: [(&str, &str, Read); 28] = [
     ("sekisho.entries.withheld.held", "Quorums that listed nothing: held off since unblocked", |c| {
         c.withheld_held
     }),
-    ("sekisho.entries.withheld.covered", "Quorums that listed nothing: an ordered entry is there", |c| {
+    ("sekisho.entries.withheld.covered", "Quorums that listed nothing: another entry is there", |c| {
         c.withheld_covered
     }),
     ("sekisho.policies.refused", "Policies refused", |c| c.refused_policies),
@@ -51,6 +54,40 @@ const COUNTERS: [(&str, &str, Read); 28] = [
     ("sekisho.orders", "Orders carried out", |c| c.orders),
     ("sekisho.orders.repeated", "Orders not carried out: their request was before", |c| c.repeated_orders),
     ("sekisho.orders.refused", "Orders refused", |c| c.refused_orders),
+];
+
+type Measure = fn(&Engine, Moment) -> u64;
+
+/// Gauges of the engine: name, what it measures, how.
+const GAUGES: [(&str, &str, Measure); 10] = [
+    ("sekisho.entries", "Entries on the blocklist", |engine, _| engine.counters().entries),
+    ("sekisho.entries.prefixes", "Entries of evidence that are wider than a unit", |engine, _| {
+        engine.listed_prefixes() as u64
+    }),
+    ("sekisho.units", "Units that evidence is kept about", |engine, _| engine.counters().tracked_units),
+    ("sekisho.quorum.suppress", "Hosts that list an IPv4 unit at suppress", |engine, _| {
+        u64::from(engine.quorums().suppress)
+    }),
+    ("sekisho.quorum.drop", "Hosts that list an IPv4 unit at drop", |engine, _| {
+        u64::from(engine.quorums().drop)
+    }),
+    ("sekisho.quorum.chance", "Hosts that a listing takes for chance not to explain it", |engine, _| {
+        u64::from(engine.quorums().chance)
+    }),
+    (
+        "sekisho.units.fresh",
+        "IPv4 units first seen within the window: what chance is reckoned from",
+        |engine, _| engine.quorums().units,
+    ),
+    ("sekisho.entries.held_back", "Listings held back by limits that are reached now", |engine, _| {
+        engine.held_back().map(|(_, held)| held).sum()
+    }),
+    ("sekisho.hosts.flooded", "Hosts whose single sightings do not count", |engine, now| {
+        engine.hosts().filter(|host| host.flooded_until > now).count() as u64
+    }),
+    ("sekisho.hosts.outage", "Hosts whose evidence does not count: their path is broken", |engine, now| {
+        engine.hosts().filter(|host| host.outage_until > now).count() as u64
+    }),
 ];
 
 /// Registers the instruments.
@@ -62,16 +99,12 @@ pub fn register(meter: &Meter, shared: &Arc<Shared>, roster: &Arc<Roster>) {
             .with_callback(move |observer| observer.observe(read(&shared.engine().counters()), &[]))
             .build();
     }
-    gauge(meter, "sekisho.entries", "Entries on the blocklist", shared, |shared| {
-        shared.engine().counters().entries
+    for (name, what, measure) in GAUGES {
+        gauge(meter, name, what, shared, move |shared| measure(&shared.engine(), shared.now()));
+    }
+    gauge(meter, "sekisho.events", "Events that are stored for operators", shared, |shared| {
+        shared.stored_events()
     });
-    gauge(meter, "sekisho.units", "Units that evidence is kept about", shared, |shared| {
-        shared.engine().counters().tracked_units
-    });
-    gauge(meter, "sekisho.prefixes", "Prefixes that evidence has listed", shared, |shared| {
-        shared.engine().listed_prefixes() as u64
-    });
-    guards(meter, shared);
     gauge(meter, "sekisho.revision", "The head's revision", shared, |shared| {
         u64::try_from(shared.publisher().position().revision.0).unwrap_or(0)
     });
@@ -83,33 +116,6 @@ pub fn register(meter: &Meter, shared: &Arc<Shared>, roster: &Arc<Roster>) {
     });
     gauge(meter, "sekisho.hosts.watching", "Watch streams of hosts that are open", roster, |roster| {
         roster.watching() as u64
-    });
-}
-
-/// What holds back, and how much it takes.
-fn guards(meter: &Meter, shared: &Arc<Shared>) {
-    gauge(meter, "sekisho.quorum.suppress", "Hosts that list an IPv4 unit at suppress", shared, |shared| {
-        u64::from(shared.engine().quorums().suppress)
-    });
-    gauge(meter, "sekisho.quorum.drop", "Hosts that list an IPv4 unit at drop", shared, |shared| {
-        u64::from(shared.engine().quorums().drop)
-    });
-    gauge(meter, "sekisho.quorum.chance", "Hosts that chance asks for", shared, |shared| {
-        u64::from(shared.engine().quorums().chance)
-    });
-    gauge(meter, "sekisho.units.fresh", "IPv4 units first seen within the window", shared, |shared| {
-        shared.engine().quorums().units
-    });
-    gauge(meter, "sekisho.limits.reached", "Limits of the policy that are reached", shared, |shared| {
-        shared.engine().held_back().count() as u64
-    });
-    gauge(meter, "sekisho.hosts.flooded", "Hosts whose single sightings do not count", shared, |shared| {
-        let now = shared.now();
-        shared.engine().hosts().filter(|host| host.flooded_until > now).count() as u64
-    });
-    gauge(meter, "sekisho.hosts.outage", "Hosts whose evidence does not count", shared, |shared| {
-        let now = shared.now();
-        shared.engine().hosts().filter(|host| host.outage_until > now).count() as u64
     });
 }
 

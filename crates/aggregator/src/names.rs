@@ -1,20 +1,22 @@
 //! The DNS names of the never-list: each is looked up at its records' TTL, and what changed goes into the
 //! log. The last good answer is kept while a name cannot be looked up.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use hickory_resolver::{Resolver, TokioResolver, config::LookupIpStrategy};
 use sekisho_model::{Input, limits::MAX_NAME_ADDRESSES};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep},
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::{
-    sequencer::{Message, Reply, Submission},
-    shared::Shared,
-};
+use crate::sequencer::{Message, Reply, Submission};
 
 /// Shortest and longest time between two look-ups of a name, whatever its TTL says.
 const TTL: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3_600));
@@ -24,64 +26,68 @@ const RETRY: Duration = Duration::from_secs(15);
 /// The two families of a name, each looked up by itself: one that does not answer keeps its last addresses.
 struct Resolvers([TokioResolver; 2]);
 
-/// Follows the names of the policy in force until `stop`, whatever they are at the time.
+/// Follows the names of the policy in force until `stop`. A policy that changes them has those that are new
+/// looked up at once, and those that stay go on as they were.
 ///
 /// # Errors
-/// When there are names and the system's resolver configuration cannot be read.
+/// When there are names already, and the system's resolver configuration cannot be read.
 pub fn follow(
-    shared: &Shared,
-    sequencer: &mpsc::Sender<Message>,
-    stop: &CancellationToken,
+    mut names: watch::Receiver<Vec<String>>,
+    sequencer: mpsc::Sender<Message>,
+    stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut names = shared.names();
-    let first = names.borrow_and_update().clone();
-    let mut following = Following::default();
-    following.change_to(&first, sequencer)?;
-    let (sequencer, stop) = (sequencer.clone(), stop.clone());
+    let resolvers = if names.borrow().is_empty() { None } else { Some(Arc::new(Resolvers::new()?)) };
+    let mut followed = Followed { resolvers, sequencer, tasks: HashMap::new() };
     tokio::spawn(async move {
         loop {
+            let wanted = names.borrow_and_update().clone();
+            let is_done = followed.set(&wanted);
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = names.changed() => if changed.is_err() { return },
-            }
-            let wanted = names.borrow_and_update().clone();
-            if let Err(error) = following.change_to(&wanted, &sequencer) {
-                tracing::error!(%error, "the new names on the never-list are not protected");
+                () = sleep(RETRY), if !is_done => {}
             }
         }
     });
     Ok(())
 }
 
-/// The look-ups that go on, by name; they end with this.
-#[derive(Default)]
-struct Following {
+/// A task for each name; it ends with this.
+struct Followed {
+    /// None until there are names.
     resolvers: Option<Arc<Resolvers>>,
-    tasks: HashMap<String, DropGuard>,
+    sequencer: mpsc::Sender<Message>,
+    tasks: HashMap<String, AbortOnDropHandle<()>>,
 }
 
-impl Following {
-    fn change_to(&mut self, names: &[String], sequencer: &mpsc::Sender<Message>) -> anyhow::Result<()> {
-        self.tasks.retain(|name, _| names.contains(name));
-        for name in names {
-            if self.tasks.contains_key(name) {
-                continue;
-            }
-            let resolvers = match &self.resolvers {
-                Some(resolvers) => resolvers.clone(),
-                None => self.resolvers.insert(Arc::new(Resolvers::new()?)).clone(),
-            };
-            let stop = CancellationToken::new();
-            self.tasks.insert(name.clone(), stop.clone().drop_guard());
-            let (name, sequencer) = (name.clone(), sequencer.clone());
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = follow_one(&resolvers, &name, &sequencer) => {}
-                }
-            });
+impl Followed {
+    /// Follows just `names`. False when that is to be tried again.
+    fn set(&mut self, names: &[String]) -> bool {
+        let wanted: HashSet<&String> = names.iter().collect();
+        self.tasks.retain(|name, _| wanted.contains(name));
+        let new: Vec<&String> = wanted.into_iter().filter(|name| !self.tasks.contains_key(*name)).collect();
+        if new.is_empty() {
+            return true;
         }
-        Ok(())
+        let resolvers = match &self.resolvers {
+            Some(resolvers) => resolvers.clone(),
+            None => match Resolvers::new() {
+                Ok(resolvers) => self.resolvers.insert(Arc::new(resolvers)).clone(),
+                Err(error) => {
+                    tracing::error!(%error, names = new.len(), "the names of the new policy are not protected yet");
+                    return false;
+                }
+            },
+        };
+        for name in new {
+            let (resolvers, sequencer, name) = (resolvers.clone(), self.sequencer.clone(), name.clone());
+            let task = tokio::spawn({
+                let name = name.clone();
+                async move { follow_one(&resolvers, &name, &sequencer).await }
+            });
+            self.tasks.insert(name, AbortOnDropHandle::new(task));
+        }
+        true
     }
 }
 
@@ -158,7 +164,7 @@ async fn tell(
     tracing::info!(name, ?addresses, "a protected name was resolved");
     let (sender, taken) = oneshot::channel();
     let input = Input::Resolved { name: name.to_owned(), addresses: addresses.to_vec() };
-    let submission = Message::Submit(Submission { input, reply: Reply::Taken(sender) });
+    let submission = Message::Submit(Box::new(Submission { input, reply: Reply::Taken(sender) }));
     sequencer.send(submission).await.map_err(|_| None)?;
     taken.await.map_err(|_| None)?.map_err(Some)
 }

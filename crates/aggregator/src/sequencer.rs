@@ -12,7 +12,7 @@ use std::{
 use sekisho_daemon::readiness::Readiness;
 use sekisho_engine::{OrderResult, Outcome};
 use sekisho_model::{
-    Batch, Input, Moment, Revision,
+    Batch, Input, Moment, Order, OrderKind, Policy, Revision,
     limits::{GROUP_COMMIT_BYTES, SEQUENCER_QUEUE, TICK_INTERVAL, TOTALS_INTERVAL},
 };
 use tokio::{
@@ -23,8 +23,8 @@ use tokio::{
 
 use crate::{
     ledger::{Ledger, LedgerError},
-    say::tell,
     shared::Shared,
+    tell::tell,
 };
 
 /// How long to wait before the store is opened again after a failure.
@@ -35,10 +35,9 @@ const CLOCK_TOLERANCE_MS: u64 = 5_000;
 const CONDITION: &str = "log";
 
 /// What the sequencer is told.
-#[expect(clippy::large_enum_variant, reason = "all but the last one are submissions")]
 pub enum Message {
     /// Something for the log.
-    Submit(Submission),
+    Submit(Box<Submission>),
     /// Finish what came before, write a checkpoint, and end.
     Stop,
 }
@@ -151,7 +150,7 @@ impl Sequencer {
         }
         let first = self.runtime.block_on(async { timeout(patience, self.receiver.recv()).await });
         let first = match first {
-            Ok(Some(Message::Submit(first))) => first,
+            Ok(Some(Message::Submit(first))) => *first,
             Ok(Some(Message::Stop) | None) => return Arrived::Closed,
             Err(_) => return Arrived::Nothing,
         };
@@ -161,7 +160,7 @@ impl Sequencer {
             match self.receiver.try_recv() {
                 Ok(Message::Submit(next)) => {
                     bytes += size(&next.input);
-                    group.push(next);
+                    group.push(*next);
                 }
                 Ok(Message::Stop) => {
                     self.stopping = true;
@@ -180,15 +179,12 @@ impl Sequencer {
         let now = self.shared.now();
         let (mut inputs, mut replies) = (Vec::new(), Vec::new());
         for Submission { mut input, reply } in group {
-            let empty = match &mut input {
-                Input::Batch(batch) => {
-                    self.shared.engine().strip_known(batch, now);
-                    !self.is_worth_logging(batch, now)
-                }
-                _ => false,
+            let is_news = match &mut input {
+                Input::Batch(batch) => self.is_news(batch, now),
+                _ => true,
             };
             replies.push((reply, sequence(&input)));
-            if !empty {
+            if is_news {
                 inputs.push(input);
             }
         }
@@ -213,16 +209,15 @@ impl Sequencer {
         }
     }
 
-    /// Whether a batch has rows, or else the log has heard nothing of the host as a whole for a while: by that
-    /// the engine tells a broken path from an attack.
-    fn is_worth_logging(&self, batch: &Batch, now: Moment) -> bool {
-        let has_rows =
-            !(batch.observations.is_empty() && batch.hits.is_empty() && batch.completed.is_empty());
-        has_rows || {
-            let engine = self.shared.engine();
-            let taken = engine.host(&batch.host).and_then(|host| host.meter.taken);
-            taken.is_none_or(|taken| now.since(taken) >= TOTALS_INTERVAL)
-        }
+    /// Strips what the log implies already, and says whether what is left belongs into it: rows do, and from
+    /// time to time the totals, by which the engine knows what a host usually completes.
+    fn is_news(&self, batch: &mut Batch, now: Moment) -> bool {
+        let engine = self.shared.engine();
+        engine.strip_known(batch, now);
+        let rows = batch.observations.len() + batch.hits.len() + batch.completed.len();
+        let host = engine.host(&batch.host).filter(|host| host.session == batch.session);
+        let taken = host.and_then(|host| host.meter.taken);
+        rows > 0 || taken.is_none_or(|taken| now.since(taken) >= TOTALS_INTERVAL)
     }
 
     /// A record of its own.
@@ -297,8 +292,16 @@ fn size(input: &Input) -> usize {
         Input::Batch(batch) => {
             64 + 12 * (batch.observations.len() + batch.hits.len() + batch.completed.len())
         }
+        Input::Policy(policy) => 256 + policy_size(policy),
+        Input::Order(Order { kind: OrderKind::SetPolicy(policy), .. }) => 256 + policy_size(policy),
         _ => 256,
     }
+}
+
+/// Roughly the bytes of a policy's never-list.
+fn policy_size(policy: &Policy) -> usize {
+    let names: usize = policy.never.names.iter().map(String::len).sum();
+    names + 20 * policy.never.prefixes.len()
 }
 
 fn sequence(input: &Input) -> u64 {

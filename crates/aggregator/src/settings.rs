@@ -17,7 +17,7 @@ pub struct Settings {
     /// Where the log and the checkpoints are kept
     #[arg(long, env = "SEKISHO_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// The policy, YAML; without it the documented defaults hold
+    /// The policy, YAML, put in force at each start; without it what is in force stays (at first, the defaults)
     #[arg(long, env = "SEKISHO_POLICY", value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Where /metrics, /healthz and /readyz are served (HTTP)

@@ -1,6 +1,9 @@
 //! What the writer and the readers share: the engine, the publisher, and whether the log takes anything.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    atomic::{AtomicU64, Ordering},
+};
 
 use sekisho_engine::Engine;
 use sekisho_feed::Publisher;
@@ -17,6 +20,7 @@ pub struct Shared {
     publisher: Mutex<Publisher<WatchResponse>>,
     head: watch::Sender<Revision>,
     newest_event: watch::Sender<EventId>,
+    stored_events: AtomicU64,
     names: watch::Sender<Vec<String>>,
     problem: watch::Sender<Option<String>>,
     clock: Mutex<Clock>,
@@ -33,10 +37,10 @@ impl Shared {
     pub fn new(engine: Engine, epoch: Epoch, reader: Reader, clock: Clock) -> Self {
         let position = Position { epoch, revision: engine.revision() };
         let publisher = Publisher::new(position, engine.digest());
-        let newest_event = reader.newest_event().ok().flatten().unwrap_or_default();
         Self {
             head: watch::Sender::new(position.revision),
-            newest_event: watch::Sender::new(newest_event),
+            newest_event: watch::Sender::new(EventId::default()),
+            stored_events: AtomicU64::default(),
             names: watch::Sender::new(engine.policy().never.names.clone()),
             problem: watch::Sender::new(None),
             clock: Mutex::new(clock),
@@ -77,35 +81,44 @@ impl Shared {
         self.head.send_replace(revision);
     }
 
-    /// Wakes those who watch events: the newest is this.
-    pub fn announce_event(&self, newest: EventId) {
-        self.newest_event.send_replace(newest);
+    /// The head's revision, to wait on.
+    pub fn head(&self) -> watch::Receiver<Revision> {
+        self.head.subscribe()
     }
 
-    /// The newest event, to wait on.
+    /// Wakes those who wait for events: the newest is `newest`, and there are `stored`.
+    pub fn announce_events(&self, newest: EventId, stored: u64) {
+        self.stored_events.store(stored, Ordering::Relaxed);
+        self.newest_event.send_if_modified(|known| {
+            let is_news = *known < newest;
+            *known = newest.max(*known);
+            is_news
+        });
+    }
+
+    /// Where the newest event is, to wait on.
     pub fn newest_event(&self) -> watch::Receiver<EventId> {
         self.newest_event.subscribe()
     }
 
-    /// The policy's names may have changed.
+    /// How many events are stored.
+    pub fn stored_events(&self) -> u64 {
+        self.stored_events.load(Ordering::Relaxed)
+    }
+
+    /// Tells who follows the names of the never-list that another policy is in force.
     pub fn announce_names(&self) {
         let names = self.engine().policy().never.names.clone();
         self.names.send_if_modified(|known| {
-            *known != names && {
-                *known = names;
-                true
-            }
+            let is_news = *known != names;
+            *known = names;
+            is_news
         });
     }
 
-    /// The names on the policy's never-list, to wait on.
+    /// The names of the never-list, to wait on.
     pub fn names(&self) -> watch::Receiver<Vec<String>> {
         self.names.subscribe()
-    }
-
-    /// The head's revision, to wait on.
-    pub fn head(&self) -> watch::Receiver<Revision> {
-        self.head.subscribe()
     }
 
     /// The log takes nothing, for this reason; or it does again.

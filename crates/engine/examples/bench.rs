@@ -117,12 +117,17 @@ fn mix(mut x: u64) -> u64 {
 fn address(n: u32) -> u32 {
     let spread = n.wrapping_mul(0x9e37_79b1);
     // 16.0.0.0 to 95.255.255.255.
-    (16 << 24) + (u64::from(spread) * 80 / 256) as u32
+    (16 << 24) + spread / 16 * 5
+}
+
+/// A number below `bound` of a random one.
+fn below(random: u64, bound: u32) -> u32 {
+    u32::try_from(random % u64::from(bound)).unwrap()
 }
 
 /// The hosts that see a unit: one, rarely two or three.
 fn host_of(unit: u32, nth: u64) -> u32 {
-    let kind = mix(u64::from(unit)) % 100;
+    let kind = mix(unit.into()) % 100;
     let hosts = if kind < 90 {
         1
     } else if kind < 99 {
@@ -130,7 +135,7 @@ fn host_of(unit: u32, nth: u64) -> u32 {
     } else {
         3
     };
-    (mix(u64::from(unit) << 2 | nth % hosts) % u64::from(HOSTS)) as u32
+    below(mix((u64::from(unit) << 2) | (nth % hosts)), HOSTS)
 }
 
 fn updates(size: u32) -> Duration {
@@ -149,7 +154,7 @@ fn updates(size: u32) -> Duration {
     let mut inputs = Vec::new();
     while inputs.len() * ROWS < UPDATES {
         let random = world.next();
-        let unit = (random % u64::from(size)) as u32;
+        let unit = below(random, size);
         let host = host_of(unit, random >> 32);
         by_host[host as usize].push(unit);
         if by_host[host as usize].len() == ROWS {
@@ -157,12 +162,10 @@ fn updates(size: u32) -> Duration {
             inputs.push(world.batch(host, units.into_iter()));
         }
     }
-    let mut slices: Vec<Vec<Input>> = Vec::new();
-    while !inputs.is_empty() {
-        slices.push(inputs.split_off(inputs.len().saturating_sub(SLICE / ROWS)));
-    }
     // The least disturbed slice: other programs run on this machine, too.
-    let took = slices.into_iter().map(|slice| {
+    let mut inputs = inputs.into_iter();
+    let took = (0..UPDATES / SLICE).map(|_| {
+        let slice: Vec<Input> = inputs.by_ref().take(SLICE / ROWS).collect();
         let begun = Instant::now();
         slice.into_iter().for_each(|input| world.tell(input));
         begun.elapsed()

@@ -124,7 +124,7 @@ impl Engine {
             return self.follow_up(unit, &listed, step);
         }
         if noted.is_new_pair {
-            self.watch_block(block_of(unit));
+            self.watch_block(unit, step);
         }
         self.act(unit, step);
     }

@@ -2,14 +2,10 @@
 //!
 //! The counts only spare a look where there can be nothing: they may hold units that are not fresh.
 
-use alloc::{
-    boxed::Box,
-    collections::{BTreeSet, VecDeque},
-    vec::Vec,
-};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use sekisho_model::{Prefix, Unit};
 
 /// The length of an IPv4 block.
@@ -18,6 +14,10 @@ pub(crate) const BLOCK_V4: u8 = 24;
 pub(crate) const BLOCK_V6: u8 = 56;
 /// Blocks in a page: a /16.
 const PAGE: usize = 256;
+/// Blocks in a group: a /20.
+const GROUP: usize = 16;
+/// The bit of a count that says that the block stands in line; no block has so many units.
+const WAITS: u16 = 1 << 15;
 
 /// The length of the block of an address of this family.
 pub(crate) fn block_length(is_ipv4: bool) -> u8 {
@@ -30,18 +30,37 @@ pub(crate) fn block_of(unit: Unit) -> Prefix {
     prefix.widened(block_length(prefix.is_ipv4()))
 }
 
+/// The counts of the 256 blocks of an IPv4 /16, each with the bit [`WAITS`], and of its 16 groups.
+#[derive(Debug)]
+struct Page {
+    groups: [u16; PAGE / GROUP],
+    blocks: [u16; PAGE],
+}
+
+impl Page {
+    /// Units of the blocks from `first` on.
+    fn sum(&self, first: usize, blocks: usize) -> u32 {
+        let sum = |counts: &[u16]| counts.iter().map(|count| u32::from(count & !WAITS)).sum();
+        if blocks < GROUP {
+            sum(&self.blocks[first..first + blocks])
+        } else {
+            sum(&self.groups[first / GROUP..(first + blocks) / GROUP])
+        }
+    }
+}
+
 /// The counts, and the line of blocks to look at.
 #[derive(Debug, Default)]
 pub(crate) struct Blocks {
-    /// By the upper 16 bits, then the next 8.
-    v4: Vec<Option<Box<[u16; PAGE]>>>,
-    /// By the upper 56 bits. Only looked into, never walked, as the next.
+    /// By the upper 16 bits.
+    v4: Vec<Option<Box<Page>>>,
+    /// By the upper 56 bits. Only looked into, never walked, as the next two.
     v6: HashMap<u64, u32, FixedState>,
     /// By the upper 48 bits.
     wide: HashMap<u64, u32, FixedState>,
+    /// IPv6 blocks in line, by the upper 56 bits.
+    waiting: HashSet<u64, FixedState>,
     line: VecDeque<Prefix>,
-    /// Those in line.
-    waiting: BTreeSet<Prefix>,
 }
 
 impl Blocks {
@@ -49,8 +68,9 @@ impl Blocks {
     pub(crate) fn add(&mut self, unit: Unit) {
         match unit {
             Unit::V4(bits) => {
-                if let Some(count) = self.count_v4(bits) {
-                    *count = count.saturating_add(1);
+                if let Some(page) = self.page_mut(bits) {
+                    page.blocks[block_in_page(bits)] += 1;
+                    page.groups[block_in_page(bits) / GROUP] += 1;
                 }
             }
             Unit::V6(bits) => {
@@ -60,12 +80,13 @@ impl Blocks {
         }
     }
 
-    /// `unit` is not tracked any more.
+    /// `unit`, which was added, is not tracked any more.
     pub(crate) fn remove(&mut self, unit: Unit) {
         match unit {
             Unit::V4(bits) => {
-                if let Some(count) = self.count_v4(bits) {
-                    *count = count.saturating_sub(1);
+                if let Some(page) = self.page_mut(bits) {
+                    page.blocks[block_in_page(bits)] -= 1;
+                    page.groups[block_in_page(bits) / GROUP] -= 1;
                 }
             }
             Unit::V6(bits) => {
@@ -77,14 +98,16 @@ impl Blocks {
 
     /// Whether at least `enough` units of `prefix`, a block or wider by at most 8 bits, are tracked.
     pub(crate) fn at_least(&self, prefix: &Prefix, enough: u32) -> bool {
-        let length = prefix.length();
-        match Unit::of(prefix.address()) {
+        self.is_full(Unit::of(prefix.address()), prefix.length(), enough)
+    }
+
+    /// The same for the prefix of `length` that `unit` is in.
+    pub(crate) fn is_full(&self, unit: Unit, length: u8, enough: u32) -> bool {
+        match unit {
             Unit::V4(bits) => {
                 let Some(Some(page)) = self.v4.get((bits >> 16) as usize) else { return enough == 0 };
-                let first = (bits >> 8 & 0xff) as usize;
                 let blocks = 1usize << BLOCK_V4.saturating_sub(length).min(8);
-                let counts = page.iter().skip(first).take(blocks);
-                counts.map(|count| u32::from(*count)).sum::<u32>() >= enough
+                page.sum(block_in_page(bits) & !(blocks - 1), blocks) >= enough
             }
             Unit::V6(bits) => {
                 let wide = self.wide.get(&(bits >> 16)).copied().unwrap_or(0);
@@ -92,7 +115,7 @@ impl Blocks {
                     return wide >= enough;
                 }
                 let blocks = 1u64 << BLOCK_V6.saturating_sub(length).min(8);
-                let first = bits >> 8;
+                let first = (bits >> 8) & !(blocks - 1);
                 let counts = (first..first + blocks).filter_map(|block| self.v6.get(&block));
                 counts.sum::<u32>() >= enough
             }
@@ -101,7 +124,7 @@ impl Blocks {
 
     /// Puts `block` in line, if it does not stand there.
     pub(crate) fn enqueue(&mut self, block: Prefix) {
-        if self.waiting.insert(block) {
+        if self.set_waiting(&block, true) {
             self.line.push_back(block);
         }
     }
@@ -109,7 +132,7 @@ impl Blocks {
     /// Takes the first block out of the line.
     pub(crate) fn next(&mut self) -> Option<Prefix> {
         let first = self.line.pop_front()?;
-        self.waiting.remove(&first);
+        self.set_waiting(&first, false);
         Some(first)
     }
 
@@ -118,14 +141,32 @@ impl Blocks {
         self.line.iter().copied()
     }
 
-    fn count_v4(&mut self, bits: u32) -> Option<&mut u16> {
+    /// Whether that changed anything.
+    fn set_waiting(&mut self, block: &Prefix, waits: bool) -> bool {
+        match Unit::of(block.address()) {
+            Unit::V4(bits) => self.page_mut(bits).is_some_and(|page| {
+                let count = &mut page.blocks[block_in_page(bits)];
+                let before = *count & WAITS != 0;
+                *count = (*count & !WAITS) | if waits { WAITS } else { 0 };
+                before != waits
+            }),
+            Unit::V6(bits) if waits => self.waiting.insert(bits >> 8),
+            Unit::V6(bits) => self.waiting.remove(&(bits >> 8)),
+        }
+    }
+
+    fn page_mut(&mut self, bits: u32) -> Option<&mut Page> {
         if self.v4.is_empty() {
             self.v4.resize_with(1 << 16, || None);
         }
         let page = self.v4.get_mut((bits >> 16) as usize)?;
-        let page = page.get_or_insert_with(|| Box::new([0; PAGE]));
-        page.get_mut((bits >> 8 & 0xff) as usize)
+        Some(page.get_or_insert_with(|| Box::new(Page { groups: [0; PAGE / GROUP], blocks: [0; PAGE] })))
     }
+}
+
+/// The place of a unit's block in its page.
+fn block_in_page(bits: u32) -> usize {
+    (bits >> 8 & 0xff) as usize
 }
 
 fn less(counts: &mut HashMap<u64, u32, FixedState>, key: u64) {

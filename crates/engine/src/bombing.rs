@@ -6,7 +6,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use sekisho_model::{Moment, Prefix, Reason, Tier, Unit, limits::PREFIX_UNITS_BASE};
 
 use crate::{
-    blocks::block_length,
+    blocks::{block_length, block_of},
     chance::prefix_bound,
     engine::Engine,
     outcome::{End, Event},
@@ -47,11 +47,22 @@ impl Engine {
         }
     }
 
-    /// Something new was seen of `unit`: its block is to be looked at, if there can be anything to see.
-    pub(crate) fn watch_block(&mut self, block: Prefix) {
-        let widest = block.widened(self.widest(&block));
-        if self.policy.prefix_tier.is_some() && self.blocks.at_least(&widest, self.policy.prefix_min_units) {
-            self.blocks.enqueue(block);
+    /// Something new was seen of `unit`: its block is to be looked at, if there can be anything to see. What
+    /// chance asks for only grows until the blocks are looked at, so that it may be reckoned once.
+    pub(crate) fn watch_block(&mut self, unit: Unit, step: &mut Step) {
+        if self.policy.prefix_tier.is_none() {
+            return;
+        }
+        let is_ipv4 = matches!(unit, Unit::V4(_));
+        let (base, widest) = (block_length(is_ipv4), self.widest(is_ipv4));
+        let asked = self.policy.prefix_min_units;
+        if !self.blocks.is_full(unit, widest, asked) {
+            return;
+        }
+        let bars: &[u32] = if is_ipv4 { step.bars.get_or_insert_with(|| self.bars()) } else { &[] };
+        let least = |length: u8| asked.max(bars.get(usize::from(base - length)).copied().unwrap_or(0));
+        if (widest..=base).any(|length| self.blocks.is_full(unit, length, least(length))) {
+            self.blocks.enqueue(block_of(unit));
         }
     }
 
@@ -134,8 +145,9 @@ impl Engine {
         blocks.filter(|block| self.blocks.at_least(block, 1))
     }
 
-    pub(crate) fn widest(&self, prefix: &Prefix) -> u8 {
-        if prefix.is_ipv4() { self.policy.widest_ipv4 } else { self.policy.widest_ipv6 }
+    /// The length of the widest prefix that may be listed.
+    pub(crate) fn widest(&self, is_ipv4: bool) -> u8 {
+        if is_ipv4 { self.policy.widest_ipv4 } else { self.policy.widest_ipv6 }
     }
 
     /// The fewest units by how many bits wider than a block an IPv4 prefix is.
@@ -155,7 +167,7 @@ impl Engine {
             return 0;
         }
         let mut looked = 0;
-        for length in (self.widest(block)..=block.length()).rev() {
+        for length in (self.widest(block.is_ipv4())..=block.length()).rev() {
             let prefix = block.widened(length);
             let chance = if block.is_ipv4() { bars.get(usize::from(block.length() - length)) } else { None };
             let least = self.policy.prefix_min_units.max(chance.copied().unwrap_or(0));
@@ -215,7 +227,7 @@ impl Engine {
 
     /// While both halves of a wider prefix are listed alike, it takes their place.
     fn merge_halves(&mut self, mut half: Prefix, step: &mut Step) {
-        while half.length() > self.widest(&half) {
+        while half.length() > self.widest(half.is_ipv4()) {
             let whole = half.widened(half.length() - 1);
             let halves: Vec<_> = self.entries.overlapping(&whole, self.now).cloned().collect();
             let [one, other] = &halves[..] else { return };

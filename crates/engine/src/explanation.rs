@@ -119,6 +119,6 @@ impl Engine {
                     && self.is_bombed(&picture, least, Tier::Suppress),
             }
         };
-        (self.widest(&block)..=block.length()).rev().map(picture).collect()
+        (self.widest(block.is_ipv4())..=block.length()).rev().map(picture).collect()
     }
 }

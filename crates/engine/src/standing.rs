@@ -5,10 +5,11 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
 use sekisho_model::{Moment, Prefix, Unit};
 
 use crate::{
-    blocks::block_of,
     prefixes::PrefixMap,
     witness::{Keep, Sighting, Witnesses},
 };
@@ -30,6 +31,10 @@ pub(crate) struct Standings {
     all: BTreeMap<Prefix, Standing>,
     /// Those that are wider than a unit.
     wide: PrefixMap<()>,
+    /// The same by length and leading bits, for every sighting asks. Only looked into, never walked.
+    wide_index: HashSet<(u8, u64), FixedState>,
+    /// How many of each length there are.
+    wide_lengths: BTreeMap<u8, u32>,
     checks: BTreeSet<(Moment, Prefix)>,
 }
 
@@ -40,6 +45,8 @@ impl Standings {
         self.checks.extend(standing.check.map(|at| (at, prefix)));
         if !is_unit(&prefix) {
             self.wide.insert(prefix, ());
+            self.wide_index.insert(leading(Unit::of(prefix.address()), prefix.length()));
+            *self.wide_lengths.entry(prefix.length()).or_default() += 1;
         }
         self.all.insert(prefix, standing);
     }
@@ -50,7 +57,13 @@ impl Standings {
         if let Some(at) = standing.check {
             self.checks.remove(&(at, *prefix));
         }
-        self.wide.remove(prefix);
+        if self.wide.remove(prefix).is_some() {
+            self.wide_index.remove(&leading(Unit::of(prefix.address()), prefix.length()));
+            if let Some(count) = self.wide_lengths.get_mut(&prefix.length()) {
+                *count -= 1;
+            }
+            self.wide_lengths.retain(|_, count| *count > 0);
+        }
     }
 
     pub(crate) fn get(&self, prefix: &Prefix) -> Option<&Standing> {
@@ -64,11 +77,16 @@ impl Standings {
 
     /// The wider entry of evidence that covers `unit`, if there is one.
     pub(crate) fn wide_over(&self, unit: Unit) -> Option<Prefix> {
-        if self.wide.len() == 0 {
+        if self.wide_index.is_empty() {
             return None;
         }
-        // They are never narrower than a block.
-        self.wide.covering(&block_of(unit)).next().map(|(prefix, ())| *prefix)
+        let lengths = match unit {
+            Unit::V4(_) => 0..=32,
+            Unit::V6(_) => 33..=64,
+        };
+        let mut lengths = self.wide_lengths.range(lengths).map(|(length, _)| *length);
+        let length = lengths.find(|length| self.wide_index.contains(&leading(unit, *length)))?;
+        Some(unit.prefix().widened(length))
     }
 
     /// The wider entries of evidence that overlap `prefix`, those that cover it first.
@@ -102,6 +120,16 @@ impl Standings {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Prefix, &Standing)> {
         self.all.iter()
     }
+}
+
+/// The first `length` bits of a unit, with the length. IPv4 prefixes wider than a unit have at most 31, the
+/// IPv6 ones that evidence lists at least 48, so that the families do not mix.
+fn leading(unit: Unit, length: u8) -> (u8, u64) {
+    let (bits, all) = match unit {
+        Unit::V4(bits) => (u64::from(bits), 32),
+        Unit::V6(bits) => (bits, 64),
+    };
+    (length, bits.checked_shr(u32::from(all - length.min(all))).unwrap_or(0))
 }
 
 /// Whether `prefix` is just one unit.

@@ -17,6 +17,8 @@ pub(crate) struct Step {
     pub(crate) orders: Vec<OrderResult>,
     /// Observations and hits that were looked at: what the sweep is paid by.
     pub(crate) rows: usize,
+    /// Units that chance asks for, from a block to the widest IPv4 prefix, once somebody asked.
+    pub(crate) bars: Option<Vec<u32>>,
 }
 
 impl Step {

@@ -152,7 +152,7 @@ impl Witnesses {
     fn insert(&mut self, at: usize, new: Sighting) {
         match self {
             Self::Few { count, list } if usize::from(*count) < INLINE => {
-                list[at..].rotate_right(1);
+                list.copy_within(at..usize::from(*count), at + 1);
                 list[at] = new;
                 *count += 1;
             }
@@ -169,7 +169,7 @@ impl Witnesses {
     fn remove(&mut self, at: usize) {
         match self {
             Self::Few { count, list } => {
-                list[at..].rotate_left(1);
+                list.copy_within(at + 1..usize::from(*count), at);
                 *count -= 1;
             }
             Self::Many(list) => {

@@ -103,6 +103,8 @@ pub const BOOKMARK_INTERVAL: Duration = Duration::from_secs(15);
 pub const SUBSCRIBER_FRAMES: usize = 4;
 /// Subscribers that one aggregator takes.
 pub const MAX_SUBSCRIBERS: usize = 20_000;
+/// Readers that one aggregator lets follow the events.
+pub const EVENT_WATCHERS: usize = 64;
 
 /// Log entries after which a checkpoint is written.
 pub const CHECKPOINT_EVERY: u64 = 50_000;
@@ -138,6 +140,8 @@ pub const MAX_SOCKETS: usize = 1_000_000;
 pub const MAX_COMPLETED_PREFIXES: usize = 256;
 /// Units with counter-evidence that one such pass takes up; further ones are counted as truncated.
 pub const MAX_COMPLETED_UNITS: usize = 4_096;
+/// Units that the agent remembers having told of as counter-evidence; further ones are counted as truncated.
+pub const MAX_COMPLETED_TOLD: usize = 65_536;
 /// Shortest time between two such passes.
 pub const MIN_COMPLETED_INTERVAL: Duration = Duration::from_secs(2);
 /// Longest time between two such passes, however costly one is.

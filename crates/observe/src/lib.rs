@@ -1,12 +1,19 @@
-//! Rows and a moment become observations: which half-open sockets are proven stuck, each counted once.
+//! Rows and a moment become observations: which half-open sockets are proven stuck, each counted once; and
+//! which units have honest clients.
 //!
 //! Pure: it opens no socket and reads no clock.
 #![no_std]
 
 extern crate alloc;
 
+pub mod candidates;
+pub mod counter;
 pub mod interval;
 pub mod observer;
+pub mod turns;
 
-pub use interval::poll_interval;
+pub use candidates::Candidates;
+pub use counter::{CounterEvidence, Proof};
+pub use interval::{completed_interval, poll_interval};
 pub use observer::{Observer, Seen};
+pub use turns::Turns;

@@ -17,6 +17,8 @@ const FIRST_TIMEOUT: Duration = Duration::from_millis(1_100);
 pub struct Seen {
     /// What is new since the pass before, sorted by unit.
     pub observations: Vec<Observation>,
+    /// Units among them with a socket that is newly proven stuck.
+    pub stuck_units: u64,
     /// Half-open sockets in the pass, proven stuck or not.
     pub half_open: u64,
     /// Sockets left out since too many are followed already.
@@ -95,6 +97,7 @@ impl Observer {
         }
         self.pass = self.pass.wrapping_add(1);
         let news = core::mem::take(&mut self.news);
+        let stuck = news.values().filter(|news| news.sockets > 0).count();
         let observation = |(unit, news): (Unit, News)| Observation {
             unit,
             sockets: news.sockets,
@@ -102,6 +105,7 @@ impl Observer {
         };
         Seen {
             observations: news.into_iter().map(observation).collect(),
+            stuck_units: stuck as u64,
             half_open: core::mem::take(&mut self.half_open),
             truncated: core::mem::take(&mut self.truncated),
         }
@@ -129,6 +133,7 @@ mod tests {
         rows.iter().for_each(|row| observer.row(row));
         let seen = observer.end_pass(true);
         assert_eq!(seen.half_open, rows.len() as u64);
+        assert_eq!(seen.stuck_units, seen.observations.iter().filter(|o| o.sockets > 0).count() as u64);
         seen.observations.iter().map(|o| (o.unit, o.sockets, o.retransmits)).collect()
     }
 
@@ -160,6 +165,18 @@ mod tests {
         // A new socket may get the old one's place in the table, never its cookie.
         assert_eq!(pass(&mut observer, &[row("203.0.113.7", 3, 1)]), [(unit, 1, 1)]);
         assert_eq!(observer.followed(), 1);
+    }
+
+    #[test]
+    fn a_unit_is_newly_stuck_in_each_pass_that_proves_one_more_socket_of_it() {
+        let mut observer = Observer::default();
+        let mut stuck = |rows: &[Row]| {
+            rows.iter().for_each(|row| observer.row(row));
+            observer.end_pass(true).stuck_units
+        };
+        assert_eq!(stuck(&[row("203.0.113.7", 1, 1), row("203.0.113.7", 2, 1), row("203.0.113.8", 3, 1)]), 2);
+        assert_eq!(stuck(&[row("203.0.113.7", 1, 2), row("203.0.113.7", 2, 1)]), 0, "only retransmits grew");
+        assert_eq!(stuck(&[row("203.0.113.7", 1, 2), row("203.0.113.7", 4, 1)]), 1);
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use sekisho_engine::HostRecord;
-use sekisho_model::{Position, Prefix, Unit, limits::SUBSCRIBER_FRAMES};
+use sekisho_engine::{Engine, HostRecord, Limit};
+use sekisho_model::{Moment, Position, Prefix, Unit, limits::SUBSCRIBER_FRAMES};
+use sekisho_store::EventQuery;
 use sekisho_wire::{
     Malformed, Reason,
     pb::v1::{
-        ExplainRequest, ExplainResponse, GetEntryRequest, GetEntryResponse, GetStatusRequest,
+        Event, ExplainRequest, ExplainResponse, GetEntryRequest, GetEntryResponse, GetStatusRequest,
         GetStatusResponse, ListAllowlistRequest, ListAllowlistResponse, ListEntriesRequest,
         ListEntriesResponse, ReachedLimit, WatchRequest, WatchResponse,
         blocklist_service_server::BlocklistService,
@@ -19,11 +20,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    grpc::{Context, auth, events, explain, log_unavailable, paging, stopping, subscriber},
-    trail,
+    events::{self, large},
+    grpc::{Context, auth, explain, paging, reading, subscriber},
 };
 
-/// Events that an explanation ends with, at most.
+/// Events that an explanation tells.
 const HISTORY: usize = 50;
 
 /// The service.
@@ -82,27 +83,28 @@ impl BlocklistService for Blocklist {
         let Some(entry) = engine.entry(&prefix).or_else(covering) else {
             return Err(Reason::NotFound.status(format!("{prefix} is not on the blocklist")));
         };
-        let picture = engine.explain(entry.prefix.address(), self.0.shared.now());
-        let witnesses = picture.witnesses.iter().map(explain::witness).collect();
+        // A prefix of many units has no witnesses of its own.
+        let unit = Some(Unit::of(entry.prefix.address())).filter(|unit| unit.prefix() == entry.prefix);
+        let explained = unit.map(|_| engine.explain(entry.prefix.address(), self.0.shared.now()));
+        let witnesses = explained.map(|explained| explained.witnesses).unwrap_or_default();
+        let witnesses = witnesses.iter().map(explain::witness).collect();
         Ok(Response::new(GetEntryResponse { entry: Some(readable::entry(entry)), witnesses }))
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         auth::operator(&request)?;
-        let prefix = readable::prefix(&request.get_ref().address)?;
-        let unit = Unit::of(prefix.address()).prefix();
-        if !(prefix.is_host() || prefix == unit) {
-            let problem = format!("{prefix} has many addresses; ask about one of them");
-            return Err(Malformed::field("address", problem).into());
+        let named = |problem: String| Malformed::field("address", problem);
+        let text = &request.get_ref().address;
+        let prefix: Prefix = text.parse().map_err(|error| named(format!("{error}")))?;
+        let address = prefix.address();
+        if !prefix.is_host() && Unit::of(address).prefix() != prefix {
+            return Err(named(format!("{prefix} has many units; name one address, or one IPv6 /64")).into());
         }
-        let shared = self.0.shared.clone();
-        let asked = tokio::task::spawn_blocking(move || {
-            let picture = explain::explanation(&shared.engine().explain(prefix.address(), shared.now()));
-            events::history(&shared, unit, HISTORY).map(|history| ExplainResponse { history, ..picture })
-        });
-        let answer = asked.await.map_err(|_| stopping())?;
-        let answer = answer.map_err(|error| log_unavailable(&error.to_string()))?;
-        Ok(Response::new(answer))
+        let now = self.0.shared.now();
+        let explained = self.0.shared.engine().explain(address, now);
+        let (context, about) = (self.0.clone(), explained.unit);
+        let history = reading(move || history(&context, about)).await??;
+        Ok(Response::new(explain::response(explained, history)))
     }
 
     async fn list_allowlist(
@@ -125,43 +127,53 @@ impl BlocklistService for Blocklist {
     ) -> Result<Response<GetStatusResponse>, Status> {
         auth::operator(&request)?;
         let shared = &self.0.shared;
-        let engine = shared.engine();
-        let (counters, allowed) = (engine.counters(), engine.allowlist_from(None).count());
         let problem = shared.problem().borrow().clone();
-        let position = Position { epoch: shared.epoch, revision: engine.revision() };
         let watching = sekisho_model::limits::MAX_SUBSCRIBERS - self.0.subscribers.available_permits();
-        let quorums = engine.quorums();
-        let now = shared.now();
-        let hosts = |is: &dyn Fn(&HostRecord) -> bool| count(engine.hosts().filter(|host| is(host)).count());
-        let reached = |(limit, held)| ReachedLimit {
-            limit: trail::limit(limit) as i32,
-            max: readable::count(match limit {
-                sekisho_engine::Limit::Entries => engine.policy().max_entries,
-                sekisho_engine::Limit::NewPerMinute => engine.policy().new_per_minute,
-            }),
-            held: count(held),
-        };
+        let (engine, now) = (shared.engine(), shared.now());
+        let (counters, quorums) = (engine.counters(), engine.quorums());
+        let position = Position { epoch: shared.epoch, revision: engine.revision() };
+        let hosts =
+            |until: fn(&HostRecord) -> Moment| engine.hosts().filter(|host| until(host) > now).count();
         Ok(Response::new(GetStatusResponse {
             position: Some(readable::position(position)),
             digest: engine.digest().to_string(),
-            entries: count(counters.entries),
-            allowlist_entries: count(allowed),
-            tracked_units: count(counters.tracked_units),
-            connected_hosts: count(self.0.roster.reporting()),
-            subscribers: count(watching),
+            entries: large(counters.entries),
+            allowlist_entries: large(engine.allowlist_from(None).count()),
+            tracked_units: large(counters.tracked_units),
+            connected_hosts: large(self.0.roster.reporting()),
+            subscribers: large(watching),
             drop_quorum: readable::count(quorums.drop),
             log_writable: problem.is_none(),
             log_problem: problem.unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             quorums: Some(explain::quorums(&quorums)),
-            flooded_hosts: hosts(&|host| host.flooded_until > now),
-            outage_hosts: hosts(&|host| host.outage_until > now),
-            prefix_entries: count(engine.listed_prefixes()),
-            limits_reached: engine.held_back().map(reached).collect(),
+            flooded_hosts: large(hosts(|host| host.flooded_until)),
+            outage_hosts: large(hosts(|host| host.outage_until)),
+            prefix_entries: large(engine.listed_prefixes()),
+            limits_reached: limits(&engine),
         }))
     }
 }
 
-fn count(value: impl TryInto<i64>) -> i64 {
-    value.try_into().unwrap_or(i64::MAX)
+/// The newest events about `prefix`.
+fn history(context: &Context, prefix: Prefix) -> Result<Vec<Event>, Status> {
+    let query = EventQuery { about: Some(prefix), before: None };
+    let page = context.shared.reader.events(&query, HISTORY);
+    let page = page.map_err(|error| Reason::LogUnavailable.status(error.to_string()))?;
+    let shown = page.events.iter().map(events::shown).collect::<Result<_, _>>();
+    shown.map_err(|error| Status::internal(error.to_string()))
+}
+
+/// The limits that are reached.
+fn limits(engine: &Engine) -> Vec<ReachedLimit> {
+    let policy = engine.policy();
+    let reached = |(limit, held): (Limit, u64)| ReachedLimit {
+        limit: events::limit(limit) as i32,
+        max: readable::count(match limit {
+            Limit::Entries => policy.max_entries,
+            Limit::NewPerMinute => policy.new_per_minute,
+        }),
+        held: large(held),
+    };
+    engine.held_back().map(reached).collect()
 }

@@ -1,49 +1,53 @@
-//! The engine's picture of one address, on the wire.
+//! Everything that the decision looks at for one address, as a message.
 
-use sekisho_engine::{Counts, Explanation, PrefixPicture, Quorums, Witness};
-use sekisho_wire::{pb::v1 as pb, readable};
+use sekisho_engine::{CounterWitness, Counts, Explanation, PrefixPicture, Quorums, Witness};
+use sekisho_model::Moment;
+use sekisho_wire::{
+    pb::v1::{self as pb, ExplainResponse},
+    readable,
+};
 
-use crate::trail;
+use crate::events;
 
-/// The picture, without its history.
-pub fn explanation(from: &Explanation) -> pb::ExplainResponse {
-    pb::ExplainResponse {
-        unit: from.unit.to_string(),
-        time: Some(readable::timestamp(from.now)),
-        entry: from.entry.as_ref().map(readable::entry),
-        protection: from.protection.clone().unwrap_or_default(),
-        allowlist: from.allowed.iter().map(readable::allowed).collect(),
-        hold: from.hold.map(|(prefix, until)| pb::Hold {
+/// The picture of an address, with what happened to it.
+pub fn response(of: Explanation, history: Vec<pb::Event>) -> ExplainResponse {
+    ExplainResponse {
+        unit: of.unit.to_string(),
+        time: Some(readable::timestamp(of.now)),
+        entry: of.entry.as_ref().map(readable::entry),
+        protection: of.protection.unwrap_or_default(),
+        allowlist: of.allowed.iter().map(readable::allowed).collect(),
+        hold: of.hold.map(|(prefix, until)| pb::Hold {
             prefix: prefix.to_string(),
             expire_time: Some(readable::timestamp(until)),
         }),
-        witnesses: from.witnesses.iter().map(witness).collect(),
-        counter_witnesses: from.counter.iter().map(counter_witness).collect(),
-        hosts: readable::count(from.hosts),
-        zones: readable::count(from.zones),
-        quorums: Some(quorums(&from.quorums)),
-        prefixes: from.prefixes.iter().map(picture).collect(),
-        past: from.past.map(|past| pb::PastListings {
+        witnesses: of.witnesses.iter().map(witness).collect(),
+        counter_witnesses: of.counter.iter().map(counter_witness).collect(),
+        hosts: readable::count(of.hosts),
+        zones: readable::count(of.zones),
+        quorums: Some(quorums(&of.quorums)),
+        prefixes: of.prefixes.iter().map(picture).collect(),
+        past: of.past.map(|past| pb::PastListings {
             prefix: past.prefix.to_string(),
             listings: readable::count(past.count),
             end_time: Some(readable::timestamp(past.ended)),
         }),
-        forbidden: from.forbidden.map_or(pb::Cause::Unspecified, trail::cause) as i32,
-        wanted: from.wanted.map_or(pb::Tier::Unspecified, readable::tier) as i32,
-        history: Vec::new(),
+        forbidden: of.forbidden.map_or(0, |cause| events::cause(cause) as i32),
+        wanted: of.wanted.map_or(0, |tier| readable::tier(tier) as i32),
+        history,
     }
 }
 
-/// A witness.
-pub fn witness(from: &Witness) -> pb::Witness {
+/// A host that saw a unit stuck, or hit it.
+pub fn witness(of: &Witness) -> pb::Witness {
     pb::Witness {
-        host_id: from.host.to_string(),
-        seen_time: Some(readable::timestamp(from.seen)),
-        retransmits: i32::from(from.retransmits),
-        hit: from.is_hit,
-        zone: from.zone.as_ref().map(ToString::to_string).unwrap_or_default(),
-        sockets: i32::from(from.sockets),
-        counts: match from.counts {
+        host_id: of.host.to_string(),
+        seen_time: Some(readable::timestamp(of.seen)),
+        retransmits: i32::from(of.retransmits),
+        hit: of.is_hit,
+        zone: of.zone.as_ref().map(ToString::to_string).unwrap_or_default(),
+        sockets: i32::from(of.sockets),
+        counts: match of.counts {
             Counts::Yes => pb::WitnessCounts::Yes,
             Counts::Flooded => pb::WitnessCounts::Flooded,
             Counts::Outage => pb::WitnessCounts::Outage,
@@ -52,40 +56,45 @@ pub fn witness(from: &Witness) -> pb::Witness {
     }
 }
 
-/// The quorums.
-pub fn quorums(from: &Quorums) -> pb::Quorums {
+/// The quorums that are in force, and why.
+pub fn quorums(of: &Quorums) -> pb::Quorums {
     pb::Quorums {
-        suppress: readable::count(from.suppress),
-        drop: readable::count(from.drop),
-        policy_suppress: readable::count(from.policy_suppress),
-        policy_drop: readable::count(from.policy_drop),
-        fraction: readable::count(from.fraction),
-        chance: readable::count(from.chance),
-        units: i64::try_from(from.units).unwrap_or(i64::MAX),
-        live_hosts: readable::count(from.live_hosts),
-        min_zones: readable::count(from.zones),
+        suppress: readable::count(of.suppress),
+        drop: readable::count(of.drop),
+        policy_suppress: readable::count(of.policy_suppress),
+        policy_drop: readable::count(of.policy_drop),
+        fraction: readable::count(of.fraction),
+        chance: readable::count(of.chance),
+        units: events::large(of.units),
+        live_hosts: readable::count(of.live_hosts),
+        min_zones: readable::count(of.zones),
     }
 }
 
-fn counter_witness(from: &sekisho_engine::CounterWitness) -> pb::CounterWitness {
+/// `until` as a Timestamp, where it is after `now`.
+pub fn while_it_lasts(until: Moment, now: Moment) -> Option<prost_types::Timestamp> {
+    (until > now).then(|| readable::timestamp(until))
+}
+
+fn counter_witness(of: &CounterWitness) -> pb::CounterWitness {
     pb::CounterWitness {
-        host_id: from.host.to_string(),
-        seen_time: Some(readable::timestamp(from.seen)),
-        connections: readable::count(from.connections),
+        host_id: of.host.to_string(),
+        seen_time: Some(readable::timestamp(of.seen)),
+        connections: readable::count(of.connections),
     }
 }
 
-fn picture(from: &PrefixPicture) -> pb::PrefixPicture {
+fn picture(of: &PrefixPicture) -> pb::PrefixPicture {
     pb::PrefixPicture {
-        prefix: from.prefix.to_string(),
-        units: readable::count(from.units),
-        least_units: readable::count(from.least_units),
-        without_one: readable::count(from.without_one),
-        least_without_one: readable::count(from.least_without_one),
-        hosts: readable::count(from.hosts),
-        least_hosts: readable::count(from.least_hosts),
-        zones: readable::count(from.zones),
-        has_counter: from.has_counter,
-        bombed: from.is_bombed,
+        prefix: of.prefix.to_string(),
+        units: readable::count(of.units),
+        least_units: readable::count(of.least_units),
+        without_one: readable::count(of.without_one),
+        least_without_one: readable::count(of.least_without_one),
+        hosts: readable::count(of.hosts),
+        least_hosts: readable::count(of.least_hosts),
+        zones: readable::count(of.zones),
+        has_counter: of.has_counter,
+        bombed: of.is_bombed,
     }
 }

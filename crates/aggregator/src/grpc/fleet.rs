@@ -12,7 +12,7 @@ use sekisho_wire::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::grpc::{Context, auth, paging};
+use crate::grpc::{Context, auth, explain::while_it_lasts, paging};
 
 /// The service.
 pub struct Fleet(pub Context);
@@ -50,11 +50,9 @@ impl FleetService for Fleet {
 
 impl Fleet {
     fn host(&self, record: &HostRecord) -> Host {
-        let presence = self.0.roster.get(&record.id);
+        let (presence, now) = (self.0.roster.get(&record.id), self.0.shared.now());
         let seen = presence.last_report.unwrap_or(record.last_seen);
         let totals = if presence.last_report.is_some() { presence.totals } else { record.totals };
-        let now = self.0.shared.now();
-        let still = |until: &sekisho_model::Moment| *until > now;
         Host {
             host_id: record.id.to_string(),
             zone: record.zone.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -69,8 +67,8 @@ impl Fleet {
             applied_time: presence.applied.map(|(_, at)| readable::timestamp(at)),
             refusal: presence.refusal,
             totals: Some(observation::totals(&totals)),
-            flooded_until_time: Some(record.flooded_until).filter(still).map(readable::timestamp),
-            outage_until_time: Some(record.outage_until).filter(still).map(readable::timestamp),
+            flooded_until_time: while_it_lasts(record.flooded_until, now),
+            outage_until_time: while_it_lasts(record.outage_until, now),
             limited: record.is_limited,
         }
     }

@@ -34,6 +34,8 @@ pub struct Context {
     pub subscribers: Arc<Semaphore>,
     /// Places for snapshots under way.
     pub snapshots: Arc<Semaphore>,
+    /// Places for readers that follow the events.
+    pub event_watchers: Arc<Semaphore>,
     /// The place for a replay.
     pub replays: Arc<Semaphore>,
     /// Cancelled when the process stops.
@@ -48,6 +50,11 @@ fn stopping() -> Status {
 /// The log takes nothing.
 fn log_unavailable(problem: &str) -> Status {
     Reason::LogUnavailable.status(format!("nothing is taken at the moment: {problem}"))
+}
+
+/// Reads the store on a thread that may wait for the disk.
+async fn reading<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    tokio::task::spawn_blocking(read).await.map_err(|error| Status::internal(error.to_string()))
 }
 
 /// Gives the transport's own errors on a stream the codes that the protocol promises.

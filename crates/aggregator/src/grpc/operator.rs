@@ -5,7 +5,7 @@ use std::time::Duration;
 use sekisho_engine::{OrderPreview, Refusal};
 use sekisho_model::{
     Change, Input, List, Member, Moment, OperatorId, Order, OrderKind, Policy, Prefix, Revision, Tier,
-    limits::{MAX_ALLOW_TTL, MAX_POLICY_BYTES},
+    limits::MAX_ALLOW_TTL,
 };
 use sekisho_wire::{
     Reason,
@@ -26,6 +26,8 @@ use crate::{
 
 /// What a block lasts, and an unblock holds, when the operator does not say.
 const DEFAULT_SPAN: Duration = Duration::from_secs(3_600);
+/// Longest policy that an order may bring, in bytes: it has to fit into a message, the log and an answer.
+const MAX_POLICY_BYTES: usize = 512 << 10;
 
 /// The service.
 pub struct Operators(pub Context);
@@ -35,33 +37,35 @@ impl OperatorService for Operators {
     async fn block(&self, request: Request<BlockRequest>) -> Result<Response<BlockResponse>, Status> {
         let operator = auth::operator(&request)?;
         let BlockRequest { prefix, reason, ttl, dry_run, request_id, tier } = request.into_inner();
+        let ttl = readable::duration("ttl", ttl, DEFAULT_SPAN)?;
         let (prefix, tier) = (readable::prefix(&prefix)?, readable::tier_from("tier", tier)?);
-        let kind = OrderKind::Block { prefix, tier, ttl: readable::duration("ttl", ttl, DEFAULT_SPAN)? };
-        let order = order(operator, &reason, &request_id, kind)?;
+        let order = order(operator, &reason, &request_id, OrderKind::Block { prefix, tier, ttl })?;
         let done = self.carry_out(order.clone(), dry_run).await?;
-        let is_new = !dry_run && done.preview.done.is_none();
-        let entry = self.0.shared.engine().entry(&prefix).filter(|_| is_new).map(readable::entry);
-        let entry = entry.unwrap_or_else(|| planned_entry(&order, prefix, tier, &done, self.0.shared.now()));
+        let entry = self.0.shared.engine().entry(&prefix).filter(|_| !dry_run).map(readable::entry);
+        let entry =
+            entry.unwrap_or_else(|| planned_entry(&order, (prefix, tier), &done, self.0.shared.now()));
         Ok(Response::new(BlockResponse { entry: Some(entry), done_revision: done.before() }))
     }
 
     async fn unblock(&self, request: Request<UnblockRequest>) -> Result<Response<UnblockResponse>, Status> {
         let operator = auth::operator(&request)?;
         let UnblockRequest { prefix, reason, hold, dry_run, request_id } = request.into_inner();
-        let (prefix, hold) = (readable::prefix(&prefix)?, readable::duration("hold", hold, DEFAULT_SPAN)?);
-        let order = order(operator, &reason, &request_id, OrderKind::Unblock { prefix, hold })?;
-        let done = self.carry_out(order, dry_run).await?;
-        Ok(Response::new(UnblockResponse { revision: done.revision().0, done_revision: done.before() }))
+        let hold = readable::duration("hold", hold, DEFAULT_SPAN)?;
+        let kind = OrderKind::Unblock { prefix: readable::prefix(&prefix)?, hold };
+        let done = self.carry_out(order(operator, &reason, &request_id, kind)?, dry_run).await?;
+        Ok(Response::new(UnblockResponse { revision: done.revision.0, done_revision: done.before() }))
     }
 
     async fn allow(&self, request: Request<AllowRequest>) -> Result<Response<AllowResponse>, Status> {
         let operator = auth::operator(&request)?;
         let AllowRequest { prefix, reason, ttl, dry_run, request_id } = request.into_inner();
-        let (prefix, ttl) = (readable::prefix(&prefix)?, readable::duration("ttl", ttl, MAX_ALLOW_TTL)?);
+        let ttl = readable::duration("ttl", ttl, MAX_ALLOW_TTL)?;
+        let prefix = readable::prefix(&prefix)?;
         let order = order(operator, &reason, &request_id, OrderKind::Allow { prefix, ttl })?;
         let done = self.carry_out(order.clone(), dry_run).await?;
-        let entry = Some(allowlist_entry(&order, prefix, ttl, &done));
-        Ok(Response::new(AllowResponse { entry, removed: done.removed(), done_revision: done.before() }))
+        let entry = Some(allowlist_entry(order, prefix, ttl, &done));
+        let (removed, done_revision) = (done.removed(), done.before());
+        Ok(Response::new(AllowResponse { entry, removed, done_revision }))
     }
 
     async fn disallow(
@@ -72,7 +76,7 @@ impl OperatorService for Operators {
         let DisallowRequest { prefix, reason, dry_run, request_id } = request.into_inner();
         let kind = OrderKind::Disallow { prefix: readable::prefix(&prefix)? };
         let done = self.carry_out(order(operator, &reason, &request_id, kind)?, dry_run).await?;
-        Ok(Response::new(DisallowResponse { revision: done.revision().0, done_revision: done.before() }))
+        Ok(Response::new(DisallowResponse { revision: done.revision.0, done_revision: done.before() }))
     }
 
     async fn set_policy(
@@ -81,16 +85,12 @@ impl OperatorService for Operators {
     ) -> Result<Response<SetPolicyResponse>, Status> {
         let operator = auth::operator(&request)?;
         let SetPolicyRequest { policy_yaml, reason, request_id, dry_run } = request.into_inner();
-        let policy = policy_from(&policy_yaml)?;
+        let policy = policy(&policy_yaml)?;
         let policy_yaml = sekisho_policy::to_yaml(&policy);
         let kind = OrderKind::SetPolicy(Box::new(policy));
         let done = self.carry_out(order(operator, &reason, &request_id, kind)?, dry_run).await?;
-        Ok(Response::new(SetPolicyResponse {
-            revision: done.revision().0,
-            policy_yaml,
-            removed: done.removed(),
-            done_revision: done.before(),
-        }))
+        let (revision, removed, done_revision) = (done.revision.0, done.removed(), done.before());
+        Ok(Response::new(SetPolicyResponse { revision, policy_yaml, removed, done_revision }))
     }
 
     async fn get_policy(
@@ -98,27 +98,22 @@ impl OperatorService for Operators {
         request: Request<GetPolicyRequest>,
     ) -> Result<Response<GetPolicyResponse>, Status> {
         auth::operator(&request)?;
-        let policy_yaml = sekisho_policy::to_yaml(self.0.shared.engine().policy());
-        Ok(Response::new(GetPolicyResponse { policy_yaml }))
+        let policy = self.0.shared.engine().policy().clone();
+        Ok(Response::new(GetPolicyResponse { policy_yaml: sekisho_policy::to_yaml(&policy) }))
     }
 }
 
-/// What became of an order.
+/// What an order did.
 struct Done {
-    /// The log entry that it is in; 0 for a dry run.
-    logged: Revision,
+    /// Where; 0 in a dry run.
+    revision: Revision,
     preview: OrderPreview,
 }
 
 impl Done {
-    /// Where it was carried out: before, if this is a repeat; 0 for a dry run.
-    fn revision(&self) -> Revision {
-        self.preview.done.unwrap_or(self.logged)
-    }
-
-    /// Where it was carried out before; 0 if it was not.
+    /// Where the same request was carried out before; 0 when it was not.
     fn before(&self) -> i64 {
-        self.preview.done.unwrap_or_default().0
+        self.preview.done.map_or(0, |done| done.0)
     }
 
     /// What left the blocklist by it.
@@ -140,7 +135,8 @@ impl Done {
 }
 
 impl Operators {
-    /// Judges `order`; unless it is a dry run, makes it durable and carries it out.
+    /// Judges `order`; unless it is a dry run, or was carried out before, makes it durable and carries it
+    /// out.
     async fn carry_out(&self, order: Order, dry_run: bool) -> Result<Done, Status> {
         // Judged before it is logged, so that what is refused leaves no trace; and again by the engine when
         // its turn comes, since things may have changed.
@@ -151,41 +147,47 @@ impl Operators {
             .check_order(&order, self.0.shared.now())
             .map_err(|refusal| refused(&refusal))?;
         if dry_run || preview.done.is_some() {
-            return Ok(Done { logged: Revision::default(), preview });
+            return Ok(Done { revision: preview.done.unwrap_or_default(), preview });
         }
         let (sender, receiver) = oneshot::channel();
         let submission = Submission { input: Input::Order(order), reply: Reply::Order(sender) };
-        self.0.sequencer.send(Message::Submit(submission)).await.map_err(|_| stopping())?;
+        self.0.sequencer.send(Message::Submit(Box::new(submission))).await.map_err(|_| stopping())?;
         match receiver.await.map_err(|_| stopping())? {
-            Ok((logged, Ok(preview))) => Ok(Done { logged, preview }),
+            Ok((revision, Ok(preview))) => Ok(Done { revision: preview.done.unwrap_or(revision), preview }),
             Ok((_, Err(refusal))) => Err(refused(&refusal)),
             Err(problem) => Err(log_unavailable(&format!(
-                "{problem}. Whether this order was kept is unknown: look before you repeat it, or repeat it with \
-                 the same request id"
+                "{problem}. Whether this order was kept is unknown: look before you repeat it"
             ))),
         }
     }
 }
 
-/// Reads the policy of a request.
+fn order(operator: OperatorId, reason: &str, request_id: &str, kind: OrderKind) -> Result<Order, Status> {
+    let (text, request) = (readable::reason_text(reason)?, readable::request_id(request_id)?);
+    Ok(Order { operator, text, request, kind })
+}
+
+/// A policy from the text of a policy file.
 ///
 /// # Errors
-/// The line that is wrong, and what is allowed there.
-pub fn policy_from(yaml: &str) -> Result<Policy, Status> {
-    let invalid = |problem: String| Reason::PolicyInvalid.status_about(problem, Some("policy_yaml"), []);
+/// `POLICY_INVALID` with the line and what is allowed there.
+pub fn policy(yaml: &str) -> Result<Policy, Status> {
+    let invalid = |problem: String, line: u64| {
+        let line = [("line", line.to_string())];
+        Reason::PolicyInvalid.status_about(problem, Some("policy_yaml"), line)
+    };
     if yaml.len() > MAX_POLICY_BYTES {
-        let bytes = yaml.len();
-        return Err(invalid(format!("the policy has {bytes} bytes; shorten it to {MAX_POLICY_BYTES}")));
+        let problem = format!(
+            "the policy has {} bytes; an order's has at most {MAX_POLICY_BYTES}, a file's more",
+            yaml.len()
+        );
+        return Err(invalid(problem, 1));
     }
-    sekisho_policy::parse(yaml).map_err(|error| invalid(error.to_string()))
+    sekisho_policy::parse(yaml).map_err(|wrong| invalid(wrong.to_string(), wrong.line))
 }
 
-fn order(operator: OperatorId, reason: &str, request: &str, kind: OrderKind) -> Result<Order, Status> {
-    let request = readable::request_id(request)?;
-    Ok(Order { operator, text: readable::reason_text(reason)?, request, kind })
-}
-
-fn planned_entry(order: &Order, prefix: Prefix, tier: Tier, done: &Done, created: Moment) -> Entry {
+/// The entry that a block makes, where there is none to read: in a dry run, or when it ended meanwhile.
+fn planned_entry(order: &Order, (prefix, tier): (Prefix, Tier), done: &Done, created: Moment) -> Entry {
     readable::entry(&sekisho_model::Entry {
         prefix,
         tier,
@@ -197,27 +199,27 @@ fn planned_entry(order: &Order, prefix: Prefix, tier: Tier, done: &Done, created
             .map_or(created, |member| member.expires),
         renewals: 0,
         repeats: 0,
-        revision: done.revision(),
+        revision: done.revision,
     })
 }
 
-fn allowlist_entry(order: &Order, prefix: Prefix, ttl: Duration, done: &Done) -> AllowlistEntry {
+fn allowlist_entry(order: Order, prefix: Prefix, ttl: Duration, done: &Done) -> AllowlistEntry {
     let expires = done.put(&prefix).map_or(Moment::EPOCH, |member| member.expires);
     readable::allowed(&sekisho_model::Allowed {
         prefix,
-        operator: order.operator.clone(),
-        text: order.text.clone(),
+        operator: order.operator,
+        text: order.text,
         created: expires - ttl,
         expires,
-        revision: done.revision(),
+        revision: done.revision,
     })
 }
 
 fn refused(refusal: &Refusal) -> Status {
     let (reason, field) = match refusal {
+        Refusal::NoReason | Refusal::LongReason { .. } => (Reason::MalformedField, "reason"),
         Refusal::RequestReused { .. } => (Reason::RequestReused, "request_id"),
         Refusal::Policy { .. } => (Reason::PolicyInvalid, "policy_yaml"),
-        Refusal::NoReason | Refusal::LongReason { .. } => (Reason::MalformedField, "reason"),
         Refusal::Time { .. } => (Reason::MalformedField, "ttl"),
         Refusal::TooWide { .. } => (Reason::MalformedField, "prefix"),
         Refusal::Unlistable { .. }
@@ -230,7 +232,7 @@ fn refused(refusal: &Refusal) -> Status {
         Refusal::BlocklistFull { .. } | Refusal::AllowlistFull { .. } | Refusal::HoldsFull { .. } => {
             (Reason::LimitReached, "prefix")
         }
-        _ => (Reason::NotFound, "prefix"),
+        Refusal::NotListed { .. } | Refusal::NotAllowed { .. } => (Reason::NotFound, "prefix"),
     };
     reason.status_about(refusal.to_string(), Some(field), [])
 }

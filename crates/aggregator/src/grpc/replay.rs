@@ -1,147 +1,170 @@
-//! `ReplayService`: the stored log under another policy. One replay at a time, on a thread of its own: it takes
-//! a core for as long as it lasts, and as much memory as the engine.
+//! `ReplayService`: the stored log under another policy. It runs on a thread of its own, one at a time, and
+//! neither the log nor the engine in service is touched by it.
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
-use sekisho_history::replay::{self, Difference, Kind, Listing, Progress, ReplayError, Replayed, Summary};
-use sekisho_model::{Moment, Policy};
+use sekisho_history::replay::{Difference, Kind, Listing, Progress, ReplayError, Replayed, Summary, replay};
 use sekisho_wire::{
     Reason,
-    pb::v1::{self as pb, replay_response::Kind as Step, replay_service_server::ReplayService},
+    pb::v1::{
+        self as pb, ReplayRequest, ReplayResponse, replay_response, replay_service_server::ReplayService,
+    },
     readable,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use crate::grpc::{Context, auth, log_unavailable, operator::policy_from};
+use crate::{
+    events::large,
+    grpc::{Context, auth, operator, reading, stopping},
+};
 
-/// Steps that wait for a slow reader; the replay waits with them.
-const STEPS: usize = 64;
+/// Messages that wait to be taken.
+const WAITING: usize = 64;
+/// Shortest time between two words on how far it has come.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest that a difference may wait to be taken.
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
+
+type Out = mpsc::Sender<Result<ReplayResponse, Status>>;
 
 /// The service.
 pub struct Replays(pub Context);
 
 #[tonic::async_trait]
 impl ReplayService for Replays {
-    type ReplayStream = ReceiverStream<Result<pb::ReplayResponse, Status>>;
+    type ReplayStream = ReceiverStream<Result<ReplayResponse, Status>>;
 
-    async fn replay(
-        &self,
-        request: Request<pb::ReplayRequest>,
-    ) -> Result<Response<Self::ReplayStream>, Status> {
+    async fn replay(&self, request: Request<ReplayRequest>) -> Result<Response<Self::ReplayStream>, Status> {
         auth::operator(&request)?;
-        let pb::ReplayRequest { policy_yaml, since } = request.into_inner();
-        let policy = policy_from(&policy_yaml)?;
-        let now = self.0.shared.now();
-        let from = match since {
-            None => None,
-            some => Some(now - readable::duration("since", some, Duration::ZERO)?),
-        };
-        let place = self.0.replays.clone().try_acquire_owned();
-        let place = place.map_err(|_| {
-            Reason::LimitReached.status("another replay is under way; try again when it has ended")
+        let request = request.into_inner();
+        let policy = operator::policy(&request.policy_yaml)?;
+        let since = request.since.map(|since| readable::duration("since", Some(since), Duration::ZERO));
+        let from = since.transpose()?.map(|since| self.0.shared.now() - since);
+        let place = self.0.replays.clone().try_acquire_owned().map_err(|_| {
+            Reason::LimitReached
+                .status("a replay is under way, and one runs at a time; ask again when it is done")
         })?;
-        let (out, stream) = mpsc::channel(STEPS);
+        let (out, stream) = mpsc::channel(WAITING);
         let context = self.0.clone();
-        tokio::task::spawn_blocking(move || {
-            run(&context, policy, from, &out);
+        tokio::spawn(async move {
+            let progress = progress(&context, out.clone());
+            let reader = context.shared.reader.clone();
+            let done = reading(move || replay(&reader, policy, from, progress)).await;
+            let done = done.and_then(|done| done.map_err(|error| failed(&context, &error)));
+            let told = match done {
+                Ok(replayed) => tell(&out, replayed).await,
+                Err(status) => Err(status),
+            };
+            if let Err(status) = told {
+                // Whoever asked may have gone, or read nothing.
+                drop(timeout(TAKEN_WITHIN, out.send(Err(status))).await);
+            }
             drop(place);
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 }
 
-type Out = mpsc::Sender<Result<pb::ReplayResponse, Status>>;
-
-fn run(context: &Context, policy: Policy, from: Option<Moment>, out: &Out) {
-    let progress = |progress: Progress| {
-        if context.stop.is_cancelled() || tell(out, Step::Progress(self::progress(&progress))).is_err() {
+/// Says how far it has come, and ends the replay when nobody waits for it any more.
+fn progress(context: &Context, out: Out) -> impl FnMut(Progress) -> ControlFlow<()> + Send + 'static {
+    let stop = context.stop.clone();
+    let mut told: Option<Instant> = None;
+    move |progress| {
+        if stop.is_cancelled() || out.is_closed() {
             return ControlFlow::Break(());
         }
+        if told.is_none_or(|told| told.elapsed() >= PROGRESS_INTERVAL) {
+            told = Some(Instant::now());
+            let progress = pb::ReplayProgress {
+                done: large(progress.done),
+                total: large(progress.total),
+                time: Some(readable::timestamp(progress.time)),
+            };
+            // Where many wait to be read, one more says nothing.
+            drop(out.try_send(Ok(message(replay_response::Kind::Progress(progress)))));
+        }
         ControlFlow::Continue(())
-    };
-    match replay::replay(&context.shared.reader, policy, from, progress) {
-        Ok(Replayed { differences, summary }) => {
-            for one in &differences {
-                if tell(out, Step::Difference(difference(one))).is_err() {
-                    return;
-                }
-            }
-            // The operator may have gone.
-            tell(out, Step::Summary(self::summary(&summary))).unwrap_or(());
-        }
-        Err(error) => drop(out.blocking_send(Err(failed(&error)))),
     }
 }
 
-fn tell(out: &Out, step: Step) -> Result<(), ()> {
-    out.blocking_send(Ok(pb::ReplayResponse { kind: Some(step) })).map_err(drop)
+/// Tells what came of it.
+async fn tell(out: &Out, replayed: Replayed) -> Result<(), Status> {
+    for difference in &replayed.differences {
+        send(out, replay_response::Kind::Difference(self::difference(difference))).await?;
+    }
+    send(out, replay_response::Kind::Summary(summary(replayed.summary))).await
 }
 
-fn failed(error: &ReplayError) -> Status {
+async fn send(out: &Out, kind: replay_response::Kind) -> Result<(), Status> {
+    let sent = timeout(TAKEN_WITHIN, out.send(Ok(message(kind)))).await;
+    let taken = sent.map_err(|_| Reason::LimitReached.status("nothing was read for 60 s; ask again"))?;
+    taken.map_err(|_| Status::cancelled("the reader went"))
+}
+
+fn message(kind: replay_response::Kind) -> ReplayResponse {
+    ReplayResponse { kind: Some(kind) }
+}
+
+fn failed(context: &Context, error: &ReplayError) -> Status {
+    let text = error.to_string();
     match error {
-        ReplayError::Truncated { .. } | ReplayError::Empty => Reason::LogTruncated.status(error.to_string()),
-        ReplayError::Policy(_) => {
-            Reason::PolicyInvalid.status_about(error.to_string(), Some("policy_yaml"), [])
+        ReplayError::Truncated { .. } => Reason::LogTruncated.status_about(text, Some("since"), []),
+        ReplayError::Policy(_) => Reason::PolicyInvalid.status_about(text, Some("policy_yaml"), []),
+        ReplayError::Empty => Reason::NotFound.status(text),
+        ReplayError::Stopped if context.stop.is_cancelled() => stopping(),
+        ReplayError::Stopped => Status::cancelled(text),
+        // What was to be read next went meanwhile: the log is kept for a time only.
+        ReplayError::Store(sekisho_store::StoreError::Outside { .. }) => {
+            Reason::LogTruncated.status_about(text, Some("since"), [])
         }
-        ReplayError::Stopped => Reason::Stopping.status(error.to_string()),
-        _ => {
-            tracing::error!(%error, "a replay failed");
-            log_unavailable(&error.to_string())
+        ReplayError::Store(_) | ReplayError::Unreadable(_) | ReplayError::Checkpoint { .. } => {
+            tracing::error!(%error, "the log cannot be replayed");
+            Reason::LogUnavailable.status(text)
         }
     }
 }
 
-fn progress(from: &Progress) -> pb::ReplayProgress {
-    pb::ReplayProgress {
-        done: long(from.done),
-        total: long(from.total),
-        time: Some(readable::timestamp(from.time)),
-    }
-}
-
-fn difference(from: &Difference) -> pb::ReplayDifference {
-    let kind = match from.kind {
-        Kind::More => pb::ReplayDifferenceKind::More,
-        Kind::Fewer => pb::ReplayDifferenceKind::Fewer,
-        Kind::Earlier => pb::ReplayDifferenceKind::Earlier,
-        Kind::Later => pb::ReplayDifferenceKind::Later,
-        Kind::OtherTier => pb::ReplayDifferenceKind::OtherTier,
-    };
+fn difference(of: &Difference) -> pb::ReplayDifference {
     pb::ReplayDifference {
-        prefix: from.prefix.to_string(),
-        kind: kind as i32,
-        happened: from.happened.as_ref().map(listing),
-        would_have: from.would_have.as_ref().map(listing),
+        prefix: of.prefix.to_string(),
+        kind: match of.kind {
+            Kind::More => pb::ReplayDifferenceKind::More,
+            Kind::Fewer => pb::ReplayDifferenceKind::Fewer,
+            Kind::Earlier => pb::ReplayDifferenceKind::Earlier,
+            Kind::Later => pb::ReplayDifferenceKind::Later,
+            Kind::OtherTier => pb::ReplayDifferenceKind::OtherTier,
+        } as i32,
+        happened: of.happened.as_ref().map(listing),
+        would_have: of.would_have.as_ref().map(listing),
     }
 }
 
-fn listing(from: &Listing) -> pb::ReplayListing {
+fn listing(of: &Listing) -> pb::ReplayListing {
     pb::ReplayListing {
-        tier: readable::tier(from.tier) as i32,
-        start_time: Some(readable::timestamp(from.start)),
-        end_time: from.end.map(readable::timestamp),
-        listings: readable::count(from.listings),
+        tier: readable::tier(of.tier) as i32,
+        start_time: Some(readable::timestamp(of.start)),
+        end_time: of.end.map(readable::timestamp),
+        listings: readable::count(of.listings),
     }
 }
 
-fn summary(from: &Summary) -> pb::ReplaySummary {
+fn summary(of: Summary) -> pb::ReplaySummary {
     pb::ReplaySummary {
-        start_time: Some(readable::timestamp(from.start)),
-        end_time: Some(readable::timestamp(from.end)),
-        log_entries: long(from.log_entries),
-        observations: long(from.observations),
-        happened: long(from.happened),
-        would_have: long(from.would_have),
-        in_both: long(from.in_both),
-        differences: long(from.differences),
-        left_out: long(from.left_out),
-        elapsed: from.elapsed.try_into().ok(),
-        caveats: from.caveats.clone(),
+        start_time: Some(readable::timestamp(of.start)),
+        end_time: Some(readable::timestamp(of.end)),
+        log_entries: large(of.log_entries),
+        observations: large(of.observations),
+        happened: large(of.happened),
+        would_have: large(of.would_have),
+        in_both: large(of.in_both),
+        differences: large(of.differences),
+        left_out: large(of.left_out),
+        elapsed: of.elapsed.try_into().ok(),
+        caveats: of.caveats,
     }
-}
-
-fn long(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -221,7 +221,7 @@ impl Session {
     }
 
     async fn submit(&self, input: Input, reply: Reply) -> Result<(), Status> {
-        let submission = Message::Submit(Submission { input, reply });
+        let submission = Message::Submit(Box::new(Submission { input, reply }));
         self.context.sequencer.send(submission).await.map_err(|_| stopping())
     }
 

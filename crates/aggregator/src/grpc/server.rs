@@ -50,6 +50,8 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<BlocklistServiceServer<Blocklist>>().await;
+    health.set_serving::<EventServiceServer<Events>>().await;
+    health.set_serving::<ReplayServiceServer<Replays>>().await;
     tokio::spawn(report_health(health, context.clone()));
     let descriptors = || {
         // Both versions are named in both, so that either lists all services that there are.
@@ -81,14 +83,13 @@ pub async fn serve(
             FleetServiceServer::new(Fleet(context.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
         .add_service(
+            OperatorServiceServer::new(Operators(context.clone()))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
             EventServiceServer::new(Events(context.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
-        .add_service(
-            ReplayServiceServer::new(Replays(context.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES),
-        )
-        .add_service(
-            OperatorServiceServer::new(Operators(context)).max_decoding_message_size(MAX_MESSAGE_BYTES),
-        )
+        .add_service(ReplayServiceServer::new(Replays(context)).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(health_service)
         .add_service(descriptors().build_v1()?)
         .add_service(descriptors().build_v1alpha()?)

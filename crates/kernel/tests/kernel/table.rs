@@ -77,54 +77,8 @@ fn another_table_and_an_edited_one_are_told_from_ours() {
     });
 }
 
-/// What version 0.1.0 made, as `nft` listed it.
-const BEFORE_SUPPRESS: &str = r"
-table inet sekisho {
-    counter syns { packets 5 bytes 300 }
-    counter dropped { packets 0 bytes 0 }
-    counter muted { packets 0 bytes 0 }
-    set drop4 { type ipv4_addr; size 16777216; flags timeout; }
-    set drop6 { type ipv6_addr; size 16777216; flags timeout; }
-    set dropnet4 { type ipv4_addr; flags interval,timeout; }
-    set dropnet6 { type ipv6_addr; flags interval,timeout; }
-    set allow4 { type ipv4_addr; flags interval,timeout; }
-    set allow6 { type ipv6_addr; flags interval,timeout; }
-    set hit4 { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }
-    set hit6 { type ipv6_addr; size 65535; flags dynamic,timeout; timeout 1m; }
-    chain block4 {
-        update @hit4 { ip saddr counter }
-        counter name dropped drop
-    }
-    chain block6 {
-        update @hit6 { ip6 saddr & ffff:ffff:ffff:ffff:: counter }
-        counter name dropped drop
-    }
-    chain syn {
-        counter name syns
-        ip saddr @allow4 accept
-        ip6 saddr @allow6 accept
-        ip saddr @drop4 jump block4
-        ip saddr @dropnet4 jump block4
-        ip6 saddr @drop6 jump block6
-        ip6 saddr @dropnet6 jump block6
-    }
-    chain synack {
-        ip daddr @allow4 accept
-        ip6 daddr @allow6 accept
-        ip daddr @drop4 counter name muted drop
-        ip daddr @dropnet4 counter name muted drop
-        ip6 daddr @drop6 counter name muted drop
-        ip6 daddr @dropnet6 counter name muted drop
-    }
-    chain sieve {
-        type filter hook prerouting priority raw; policy accept;
-        tcp flags syn / fin,syn,rst,ack jump syn
-    }
-    chain mute {
-        type filter hook output priority raw; policy accept;
-        tcp flags syn,ack / fin,syn,rst,ack jump synack
-    }
-}";
+/// What version 0.1.0 made.
+const BEFORE_SUPPRESS: &str = include_str!("before_suppress.nft");
 
 /// Loads a table as it stands here.
 fn load(text: &str) {

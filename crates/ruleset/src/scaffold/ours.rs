@@ -19,6 +19,9 @@
 //! - At suppress, each SYN that comes in is worth one SYN-ACK, whatever ports or sequence numbers it
 //!   uses: what a timer sends beyond that is dropped. A client that lost its SYN-ACK sends its SYN
 //!   again, and one that uses its port again sends a new one: both are answered.
+//! - A retransmit that is dropped on output ends its handshake in this host's kernel, after 1 s, which frees
+//!   the listener's queue. A client whose answer to its SYN-ACK takes longer, or is lost while it has
+//!   nothing to say, has to connect again. Pods notice nothing of a drop on their way and go on to the end.
 //! - Where the memory of handshakes is full, SYN-ACKs to suppressed addresses pass and are counted as
 //!   forgotten: their retransmits pass too. Dropping them would take the connections of honest clients
 //!   away, which this tier is there to spare.

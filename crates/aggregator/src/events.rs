@@ -1,0 +1,358 @@
+//! The engine's events as they are kept and shown: messages, and the prefixes by which they are found.
+
+use prost::Message;
+use sekisho_engine::{AllowanceEnd, Cause, End, Event, Flood, Limit, Retier};
+use sekisho_model::Prefix;
+use sekisho_store::{NewEvent, StoredEvent};
+use sekisho_wire::{
+    Malformed, order,
+    pb::v1::{self as pb, EventKind, event::Kind},
+    readable,
+};
+
+/// The events that are kept, in order: all but renewals and the coming and going of hosts, which say nothing
+/// that the lists and the hosts do not.
+pub fn kept(events: &[Event]) -> Vec<NewEvent> {
+    let new = |event: &Event| {
+        let message = pb::Event { kind: Some(kind(event)?), ..pb::Event::default() };
+        Some(NewEvent { about: about(event), bytes: message.encode_to_vec() })
+    };
+    events.iter().filter_map(new).collect()
+}
+
+/// A stored event as a message.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn shown(stored: &StoredEvent) -> Result<pb::Event, Malformed> {
+    let event = pb::Event::decode(&stored.bytes[..]);
+    let event = event.map_err(|error| Malformed::field("event", error.to_string()))?;
+    Ok(pb::Event {
+        revision: stored.id.index.0,
+        ordinal: i32::try_from(stored.id.ordinal).unwrap_or(i32::MAX),
+        time: Some(readable::timestamp(stored.time)),
+        ..event
+    })
+}
+
+/// Of which kind a message is; unspecified where a newer version wrote it.
+pub fn kind_of(event: &pb::Event) -> EventKind {
+    let Some(kind) = &event.kind else { return EventKind::Unspecified };
+    match kind {
+        Kind::Listed(_) => EventKind::Listed,
+        Kind::Retiered(_) => EventKind::Retiered,
+        Kind::Removed(_) => EventKind::Removed,
+        Kind::Allowed(_) => EventKind::Allowed,
+        Kind::Disallowed(_) => EventKind::Disallowed,
+        Kind::Withheld(_) => EventKind::Withheld,
+        Kind::LimitReached(_) => EventKind::LimitReached,
+        Kind::LimitCleared(_) => EventKind::LimitCleared,
+        Kind::ChanceBoundMoved(_) => EventKind::ChanceBoundMoved,
+        Kind::HostFlooded(_) => EventKind::HostFlooded,
+        Kind::HostCalm(_) => EventKind::HostCalm,
+        Kind::OutageBegan(_) => EventKind::OutageBegan,
+        Kind::OutageEnded(_) => EventKind::OutageEnded,
+        Kind::HostLimited(_) => EventKind::HostLimited,
+        Kind::UnitsFull(_) => EventKind::UnitsFull,
+        Kind::HostObjected(_) => EventKind::HostObjected,
+        Kind::OrderTaken(_) => EventKind::OrderTaken,
+        Kind::OrderRefused(_) => EventKind::OrderRefused,
+        Kind::PolicyChanged(_) => EventKind::PolicyChanged,
+        Kind::PolicyRefused(_) => EventKind::PolicyRefused,
+        Kind::NameChanged(_) => EventKind::NameChanged,
+        Kind::HostRefused(_) => EventKind::HostRefused,
+    }
+}
+
+/// The prefixes that an event is about.
+fn about(event: &Event) -> Vec<Prefix> {
+    match event {
+        Event::Listed { entry, .. } | Event::Retiered { entry, .. } | Event::Removed { entry, .. } => {
+            vec![entry.prefix]
+        }
+        Event::Allowed { allowed } | Event::Disallowed { allowed, .. } => vec![allowed.prefix],
+        Event::Withheld { prefix, .. } | Event::LimitReached { prefix, .. } => vec![*prefix],
+        Event::Objected { unit, prefix, .. } if unit.prefix() == *prefix => vec![*prefix],
+        Event::Objected { unit, prefix, .. } => vec![unit.prefix(), *prefix],
+        Event::OrderTaken { order } | Event::OrderRefused { order, .. } => {
+            order.kind.prefix().copied().into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What an event says; none for one that is not kept.
+fn kind(event: &Event) -> Option<Kind> {
+    Some(match event {
+        Event::Listed { .. } | Event::Retiered { .. } | Event::Removed { .. } => return entry_kind(event),
+        Event::Allowed { allowed } => {
+            Kind::Allowed(pb::PrefixAllowed { entry: Some(readable::allowed(allowed)) })
+        }
+        Event::Disallowed { allowed, why } => Kind::Disallowed(pb::PrefixDisallowed {
+            entry: Some(readable::allowed(allowed)),
+            reason: match why {
+                AllowanceEnd::Expired => pb::AllowanceEnd::Expired,
+                AllowanceEnd::Disallowed => pb::AllowanceEnd::Disallowed,
+            } as i32,
+        }),
+        Event::OrderTaken { order } => {
+            Kind::OrderTaken(pb::OrderTaken { order: Some(order::readable(order)) })
+        }
+        Event::OrderRefused { order, refusal } => Kind::OrderRefused(pb::OrderRefused {
+            order: Some(order::readable(order)),
+            problem: refusal.to_string(),
+        }),
+        Event::PolicyChanged { operator } => Kind::PolicyChanged(pb::PolicyChanged {
+            operator: operator.as_ref().map(ToString::to_string).unwrap_or_default(),
+        }),
+        Event::PolicyRefused { error } => {
+            Kind::PolicyRefused(pb::PolicyRefused { key: error.key.into(), problem: error.problem.into() })
+        }
+        Event::NameChanged { name, addresses } => Kind::NameChanged(pb::NameChanged {
+            name: name.clone(),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+        }),
+        Event::Renewed { .. } | Event::HostJoined { .. } | Event::HostLeft { .. } => return None,
+        _ => return guard_kind(event).or_else(|| host_kind(event)),
+    })
+}
+
+/// What an event about an entry says.
+fn entry_kind(event: &Event) -> Option<Kind> {
+    match event {
+        Event::Listed { entry, hosts } => Some(Kind::Listed(pb::EntryListed {
+            entry: Some(readable::entry(entry)),
+            host_ids: hosts.iter().map(ToString::to_string).collect(),
+        })),
+        Event::Retiered { entry, before, why } => Some(Kind::Retiered(pb::EntryRetiered {
+            entry: Some(readable::entry(entry)),
+            before: readable::tier(*before) as i32,
+            reason: match why {
+                Retier::Quorum => pb::RetierReason::Quorum,
+                Retier::CounterEvidence => pb::RetierReason::CounterEvidence,
+                Retier::Faded => pb::RetierReason::Faded,
+            } as i32,
+        })),
+        Event::Removed { entry, why } => Some(Kind::Removed(pb::EntryRemoved {
+            entry: Some(readable::entry(entry)),
+            reason: removal(*why) as i32,
+        })),
+        _ => None,
+    }
+}
+
+fn removal(why: End) -> pb::RemovalReason {
+    match why {
+        End::Expired => pb::RemovalReason::Expired,
+        End::Quiet => pb::RemovalReason::Quiet,
+        End::Unblocked => pb::RemovalReason::Unblocked,
+        End::Allowed => pb::RemovalReason::Allowed,
+        End::Never => pb::RemovalReason::Never,
+        End::Covered => pb::RemovalReason::Covered,
+        End::Narrowed => pb::RemovalReason::Narrowed,
+        End::Outage => pb::RemovalReason::Outage,
+    }
+}
+
+/// What a guard about the list as a whole says.
+fn guard_kind(event: &Event) -> Option<Kind> {
+    match event {
+        Event::Withheld { prefix, cause: why } => {
+            Some(Kind::Withheld(pb::PrefixWithheld { prefix: prefix.to_string(), cause: cause(*why) as i32 }))
+        }
+        Event::LimitReached { limit: of, max, prefix } => Some(Kind::LimitReached(pb::LimitReached {
+            limit: limit(*of) as i32,
+            max: readable::count(*max),
+            prefix: prefix.to_string(),
+        })),
+        Event::LimitCleared { limit: of, held } => {
+            Some(Kind::LimitCleared(pb::LimitCleared { limit: limit(*of) as i32, held: large(*held) }))
+        }
+        Event::ChanceBound { from, to, units } => Some(Kind::ChanceBoundMoved(pb::ChanceBoundMoved {
+            from: readable::count(*from),
+            to: readable::count(*to),
+            units: large(*units),
+        })),
+        Event::UnitsFull { max } => Some(Kind::UnitsFull(pb::UnitsFull { max: large(*max) })),
+        _ => None,
+    }
+}
+
+/// What a guard about a host says.
+fn host_kind(event: &Event) -> Option<Kind> {
+    let id = ToString::to_string;
+    match event {
+        Event::HostFlooded { host, why, units } => Some(Kind::HostFlooded(pb::HostFlooded {
+            host_id: id(host),
+            reason: match why {
+                Flood::Units => pb::FloodReason::Units,
+                Flood::Cookies => pb::FloodReason::Cookies,
+            } as i32,
+            units: large(*units),
+        })),
+        Event::HostCalm { host } => Some(Kind::HostCalm(pb::HostCalm { host_id: id(host) })),
+        Event::OutageBegan { host, completed, expected } => Some(Kind::OutageBegan(pb::OutageBegan {
+            host_id: id(host),
+            completed: large(*completed),
+            expected: large(*expected),
+        })),
+        Event::OutageEnded { host } => Some(Kind::OutageEnded(pb::OutageEnded { host_id: id(host) })),
+        Event::HostLimited { host } => Some(Kind::HostLimited(pb::HostLimited { host_id: id(host) })),
+        Event::Objected { host, unit, connections, prefix, tier } => {
+            Some(Kind::HostObjected(pb::HostObjected {
+                host_id: id(host),
+                unit: unit.prefix().to_string(),
+                connections: readable::count(*connections),
+                prefix: prefix.to_string(),
+                tier: readable::tier(*tier) as i32,
+            }))
+        }
+        Event::HostRefused { host } => Some(Kind::HostRefused(pb::HostRefused { host_id: id(host) })),
+        _ => None,
+    }
+}
+
+/// A cause as a message.
+pub fn cause(cause: Cause) -> pb::Cause {
+    match cause {
+        Cause::Never => pb::Cause::Never,
+        Cause::Allowed => pb::Cause::Allowed,
+        Cause::Held => pb::Cause::Held,
+        Cause::Covered => pb::Cause::Covered,
+        Cause::Limit(Limit::Entries) => pb::Cause::LimitEntries,
+        Cause::Limit(Limit::NewPerMinute) => pb::Cause::LimitNewPerMinute,
+    }
+}
+
+/// A limit as a message.
+pub fn limit(limit: Limit) -> pb::Limit {
+    match limit {
+        Limit::Entries => pb::Limit::Entries,
+        Limit::NewPerMinute => pb::Limit::NewPerMinute,
+    }
+}
+
+/// A count that may be large.
+pub fn large(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use sekisho_engine::Refusal;
+    use sekisho_model::{
+        Allowed, Entry, HostId, Moment, Order, OrderKind, Policy, PolicyError, Reason, Revision, Tier, Unit,
+    };
+    use sekisho_store::EventId;
+
+    use super::*;
+
+    fn host() -> HostId {
+        "edge-1".parse().unwrap()
+    }
+
+    fn prefix() -> Prefix {
+        "203.0.113.0/24".parse().unwrap()
+    }
+
+    fn entry() -> Entry {
+        let (created, expires) = (Moment::from_millis(1), Moment::from_millis(2));
+        let reason = Reason::Quorum { hosts: 3, quorum: 2 };
+        let (renewals, repeats, revision) = (0, 0, Revision(1));
+        Entry {
+            prefix: prefix(),
+            tier: Tier::Suppress,
+            reason,
+            created,
+            expires,
+            renewals,
+            repeats,
+            revision,
+        }
+    }
+
+    fn order(kind: OrderKind) -> Order {
+        Order { operator: "ana".parse().unwrap(), text: "drill".into(), request: None, kind }
+    }
+
+    fn about_entries() -> Vec<Event> {
+        let (operator, text) = ("ana".parse().unwrap(), "drill".into());
+        let (created, expires) = (Moment::EPOCH, Moment::MAX);
+        let allowed = Allowed { prefix: prefix(), operator, text, created, expires, revision: Revision(1) };
+        let unit = Unit::V4(0xcb00_7107);
+        vec![
+            Event::Listed { entry: entry(), hosts: vec![host()] },
+            Event::Retiered { entry: entry(), before: Tier::Drop, why: Retier::Faded },
+            Event::Removed { entry: entry(), why: End::Quiet },
+            Event::Allowed { allowed: allowed.clone() },
+            Event::Disallowed { allowed, why: AllowanceEnd::Expired },
+            Event::Withheld { prefix: prefix(), cause: Cause::Held },
+            Event::LimitReached { limit: Limit::Entries, max: 5, prefix: prefix() },
+            Event::Objected { host: host(), unit, connections: 2, prefix: prefix(), tier: Tier::Drop },
+            Event::OrderTaken { order: order(OrderKind::Disallow { prefix: prefix() }) },
+            Event::OrderRefused {
+                order: order(OrderKind::Disallow { prefix: prefix() }),
+                refusal: Refusal::NoReason,
+            },
+        ]
+    }
+
+    fn about_others() -> Vec<Event> {
+        vec![
+            Event::LimitCleared { limit: Limit::NewPerMinute, held: 7 },
+            Event::ChanceBound { from: 2, to: 4, units: 9 },
+            Event::HostFlooded { host: host(), why: Flood::Cookies, units: 3 },
+            Event::HostCalm { host: host() },
+            Event::OutageBegan { host: host(), completed: 1, expected: 20 },
+            Event::OutageEnded { host: host() },
+            Event::HostLimited { host: host() },
+            Event::UnitsFull { max: 10 },
+            Event::PolicyChanged { operator: None },
+            Event::PolicyRefused { error: PolicyError { key: "window", problem: "must be" } },
+            Event::NameChanged { name: "a.example".into(), addresses: vec![] },
+            Event::HostRefused { host: host() },
+        ]
+    }
+
+    fn stored(new: &NewEvent) -> StoredEvent {
+        let id = EventId { index: Revision(7), ordinal: 2 };
+        StoredEvent { id, time: Moment::from_millis(9), about: new.about.clone(), bytes: new.bytes.clone() }
+    }
+
+    #[test]
+    fn every_kind_is_kept_and_comes_back_as_itself() {
+        let all = [about_entries(), about_others()].concat();
+        let kinds: BTreeSet<i32> = kept(&all)
+            .iter()
+            .map(|new| {
+                let shown = shown(&stored(new)).unwrap();
+                assert_eq!((shown.revision, shown.ordinal), (7, 2));
+                kind_of(&shown) as i32
+            })
+            .collect();
+        let every: BTreeSet<i32> = (1..).take_while(|number| EventKind::try_from(*number).is_ok()).collect();
+        assert_eq!(kinds, every, "a kind that no event has, or an event that is not kept");
+    }
+
+    #[test]
+    fn what_says_nothing_new_is_not_kept() {
+        let quiet = [
+            Event::Renewed { entry: entry() },
+            Event::HostJoined { host: host() },
+            Event::HostLeft { host: host() },
+        ];
+        assert_eq!(kept(&quiet), []);
+    }
+
+    #[test]
+    fn events_are_found_by_what_they_are_about() {
+        assert!(kept(&about_entries()).iter().all(|new| new.about.contains(&prefix())));
+        assert!(kept(&about_others()).iter().all(|new| new.about.is_empty()));
+        let objected = &kept(&about_entries())[7];
+        assert_eq!(objected.about, ["203.0.113.7".parse().unwrap(), prefix()]);
+        let policy = Event::OrderTaken { order: order(OrderKind::SetPolicy(Box::<Policy>::default())) };
+        assert!(kept(&[policy])[0].about.is_empty());
+    }
+}
