@@ -5,7 +5,7 @@ use std::time::Duration;
 use sekisho_engine::{OrderPreview, Refusal};
 use sekisho_model::{
     Change, Input, List, Member, Moment, OperatorId, Order, OrderKind, Policy, Prefix, Revision, Tier,
-    limits::MAX_ALLOW_TTL,
+    limits::{MAX_ALLOW_TTL, MAX_POLICY_BYTES},
 };
 use sekisho_wire::{
     Reason,
@@ -26,9 +26,6 @@ use crate::{
 
 /// What a block lasts, and an unblock holds, when the operator does not say.
 const DEFAULT_SPAN: Duration = Duration::from_secs(3_600);
-/// Longest policy that an order may bring, in bytes: it has to fit into a message, the log and an answer.
-const MAX_POLICY_BYTES: usize = 512 << 10;
-
 /// The service.
 pub struct Operators(pub Context);
 
