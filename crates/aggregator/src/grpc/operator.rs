@@ -26,6 +26,7 @@ use crate::{
 
 /// What a block lasts, and an unblock holds, when the operator does not say.
 const DEFAULT_SPAN: Duration = Duration::from_secs(3_600);
+
 /// The service.
 pub struct Operators(pub Context);
 
