@@ -95,9 +95,13 @@ impl Engine {
     /// Whether there are so many fresh witnesses that one more tells nothing, under this policy or in a replay;
     /// where zones are asked for, unless it is in one more zone.
     fn is_enough(&self, unit: Unit, fresh: &[Sighting], asked: &Asked) -> bool {
+        let least = self.effective(unit, Tier::Drop).max(LOGGED_WITNESSES);
+        if fresh.len() < least {
+            return false;
+        }
         let counting = fresh.iter().filter(|one| self.counts(one, asked.now)).map(|one| one.host());
         let mut hosts: Vec<u32> = counting.collect();
-        let is_quorum = hosts.len() >= self.effective(unit, Tier::Drop).max(LOGGED_WITNESSES);
+        let is_quorum = hosts.len() >= least;
         let zones = self.zones(&hosts);
         hosts.extend(asked.host);
         let adds_zone = asked.host.is_none() || self.zones(&hosts) > zones;

@@ -25,15 +25,13 @@ impl Engine {
             self.drop_entry(&prefix, End::Never, step);
         }
         self.protected.set_policy(&policy.never);
-        let old = core::mem::replace(&mut self.policy, policy.clone());
+        let is_quiet_changed =
+            (self.policy.ttl_quiet, self.policy.ttl_max) != (policy.ttl_quiet, policy.ttl_max);
+        self.policy = policy.clone();
         self.horizon = self.horizon_at(self.now);
-        if (old.ttl_quiet, old.ttl_max) == (policy.ttl_quiet, policy.ttl_max) {
-            return;
-        }
-        // A walk over all entries of evidence, but only where their quiet time changes.
-        let standing: Vec<Prefix> = self.standings.iter().map(|(prefix, _)| *prefix).collect();
-        for prefix in standing {
-            self.arm(&prefix);
+        if is_quiet_changed {
+            let standing: Vec<Prefix> = self.standings.iter().map(|(prefix, _)| *prefix).collect();
+            standing.iter().for_each(|prefix| self.arm(prefix));
         }
     }
 

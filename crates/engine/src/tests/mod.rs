@@ -2,6 +2,7 @@
 
 mod audit;
 mod bounds;
+mod chance_rules;
 mod evidence_rules;
 mod histories;
 mod list_rules;

@@ -26,9 +26,13 @@ impl Naive {
             let addresses = before.iter().find(|one| one.0 == *name).map(|one| one.1.clone());
             self.names.push((name.clone(), addresses.unwrap_or_default()));
         }
+        let quiet = (self.policy.ttl_quiet, self.policy.ttl_max);
         self.policy = policy.clone();
         self.move_horizon();
         self.clear_never();
+        if quiet == (policy.ttl_quiet, policy.ttl_max) {
+            return;
+        }
         for prefix in self.standings.iter().map(|one| one.prefix).collect::<Vec<_>>() {
             self.arm(&prefix);
         }
