@@ -1,5 +1,7 @@
 //! Reports of hosts: evidence, hits and counter-evidence, one row after the other.
 
+use core::hint::black_box;
+
 use sekisho_model::{
     Batch, Completed, Hit, Moment, Observation, Prefix, Tier, Unit,
     limits::{HOST_UNITS_SHARE, MAX_OBSERVATION_AGE},
@@ -9,7 +11,7 @@ use crate::{
     blocks::block_of,
     checkpoint::CounterSighting,
     engine::Engine,
-    evidence::{Noted, WARMED},
+    evidence::{Noted, Spot, WARMED},
     outcome::{Event, Retier},
     step::Step,
     witness::{Keep, Sighting},
@@ -69,9 +71,11 @@ impl Engine {
 
     fn take_rows(&mut self, report: Report, batch: &Batch, step: &mut Step) {
         for rows in batch.observations.chunks(WARMED) {
-            self.evidence.warm(rows.iter().map(|row| row.unit));
-            for row in rows {
-                self.take_observation(report, row, step);
+            let (units, mut sum) = (rows.iter().map(|row| row.unit), 0);
+            let spots = self.evidence.warm(units, report.host, |unit| sum ^= self.blocks.touch(unit));
+            black_box(sum);
+            for (row, spot) in rows.iter().zip(spots) {
+                self.take_observation(report, row, spot, step);
             }
         }
         for hit in &batch.hits {
@@ -79,7 +83,7 @@ impl Engine {
         }
     }
 
-    fn take_observation(&mut self, report: Report, row: &Observation, step: &mut Step) {
+    fn take_observation(&mut self, report: Report, row: &Observation, spot: Spot, step: &mut Step) {
         if row.retransmits < self.policy.min_retransmits {
             self.counters.weak_observations += 1;
             return;
@@ -91,7 +95,7 @@ impl Engine {
         let sockets = u8::try_from(row.sockets).unwrap_or(u8::MAX);
         let counts = report.counts || sockets > 1;
         let new = Sighting::new(report.host, report.seen, row.retransmits, sockets, counts);
-        self.sight(report, row.unit, new, step);
+        self.sight(report, (row.unit, spot), new, step);
     }
 
     /// A packet that a rule at suppress dropped was a retransmit: as good as one that was seen.
@@ -101,6 +105,7 @@ impl Engine {
             return self.take_observation(
                 report,
                 &Observation { unit: row.unit, sockets, retransmits: 1 },
+                Spot::NONE,
                 step,
             );
         }
@@ -119,8 +124,8 @@ impl Engine {
     }
 
     /// Takes a sighting in, if there is room for it, and does what comes of it.
-    fn sight(&mut self, report: Report, unit: Unit, new: Sighting, step: &mut Step) {
-        let Some(noted) = self.note(report, unit, new, step) else { return };
+    fn sight(&mut self, report: Report, (unit, spot): (Unit, Spot), new: Sighting, step: &mut Step) {
+        let Some(noted) = self.note(report, (unit, spot), new, step) else { return };
         if !noted.is_listed
             && let Some(wide) = self.standings.wide_over(unit)
         {
@@ -133,16 +138,23 @@ impl Engine {
         if noted.is_new_pair {
             self.watch_block(unit, step);
         }
-        self.act(unit, step);
+        let decision = self.decide_seen(unit, self.evidence.sightings(noted), noted.is_listed, self.now);
+        self.enact(decision, unit, step);
     }
 
-    fn note(&mut self, report: Report, unit: Unit, new: Sighting, step: &mut Step) -> Option<Noted> {
-        if self.evidence.look(unit).is_none() && !self.make_room(report.host, step) {
+    fn note(
+        &mut self,
+        report: Report,
+        (unit, spot): (Unit, Spot),
+        new: Sighting,
+        step: &mut Step,
+    ) -> Option<Noted> {
+        if !self.evidence.is_tracked(unit, spot) && !self.make_room(report.host, step) {
             self.counters.untracked += 1;
             return None;
         }
         let (keep, standings) = (report.keep.in_zones(self.hosts.zone_of()), &self.standings);
-        let noted = self.evidence.note(unit, new, keep, || standings.get(&unit.prefix()).is_some());
+        let noted = self.evidence.note((unit, spot), new, keep, || standings.get(&unit.prefix()).is_some());
         if noted.is_new {
             self.blocks.add(unit);
         }

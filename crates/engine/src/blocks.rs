@@ -96,6 +96,14 @@ impl Blocks {
         }
     }
 
+    /// Reads what is counted where `unit` is, so that it is near the processor afterwards. What is returned means
+    /// nothing.
+    pub(crate) fn touch(&self, unit: Unit) -> u16 {
+        let Unit::V4(bits) = unit else { return 0 };
+        let Some(Some(page)) = self.v4.get((bits >> 16) as usize) else { return 0 };
+        page.groups[0] ^ page.blocks[block_in_page(bits)]
+    }
+
     /// Whether at least `enough` units of `prefix`, a block or wider by at most 8 bits, are tracked.
     pub(crate) fn at_least(&self, prefix: &Prefix, enough: u32) -> bool {
         self.is_full(Unit::of(prefix.address()), prefix.length(), enough)

@@ -9,7 +9,8 @@ use core::hint::black_box;
 use sekisho_model::{Moment, Prefix, Unit};
 
 use crate::{
-    units::{UnitMap, units_within},
+    index::Index,
+    units::units_within,
     witness::{Keep, Sighting, Witnesses, since},
 };
 
@@ -31,12 +32,25 @@ struct Node {
     is_touched: bool,
     /// Whether evidence has an entry of just this unit.
     is_listed: bool,
+    /// Whether the node stands for no unit, and waits to be used again.
+    is_free: bool,
     witnesses: Witnesses,
 }
 
+/// Where a unit was found a moment ago: a hint that spares a search while it holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spot(u32);
+
+impl Spot {
+    /// Nowhere.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+}
+
 /// What became of a sighting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Noted {
+    /// Where the unit's node is.
+    at: u32,
     /// The unit was not tracked before.
     pub(crate) is_new: bool,
     /// The host had no fresh sighting of it before.
@@ -70,7 +84,7 @@ enum Line {
 /// The witnesses of each tracked unit.
 #[derive(Debug)]
 pub(crate) struct Evidence {
-    index: UnitMap,
+    index: Index,
     chunks: Vec<Vec<Node>>,
     free: Vec<u32>,
     /// Units that one host alone has seen, in line; and some that others have seen since.
@@ -85,7 +99,7 @@ impl Evidence {
     /// Room for `bound` units, at least 1.
     pub(crate) fn new(bound: usize) -> Self {
         Self {
-            index: UnitMap::default(),
+            index: Index::default(),
             chunks: Vec::new(),
             free: Vec::new(),
             single: VecDeque::new(),
@@ -132,33 +146,66 @@ impl Evidence {
         }
     }
 
-    /// Brings what is known of `units` near the processor. First all places, then all nodes, so that none
-    /// of the many waits for memory is behind another one.
-    pub(crate) fn warm(&self, units: impl Iterator<Item = Unit>) {
-        let mut places = [0; WARMED];
-        let mut known = 0;
-        for (place, unit) in places.iter_mut().zip(units) {
-            *place = self.index.get(unit).unwrap_or(u32::MAX);
-            known += 1;
+    /// Brings what is known of `units` near the processor, and says where they are. First all of the index, then all
+    /// nodes, so that none of the many waits for memory is behind another one. `far` is told of those about which
+    /// `host` has something new to say.
+    pub(crate) fn warm(
+        &self,
+        units: impl Iterator<Item = Unit> + Clone,
+        host: u32,
+        mut far: impl FnMut(Unit),
+    ) -> [Spot; WARMED] {
+        let mut spots = [Spot::NONE; WARMED];
+        black_box(units.clone().fold(0, |sum, unit| self.index.touch(unit) ^ sum));
+        for (spot, unit) in spots.iter_mut().zip(units.clone()) {
+            *spot = Spot(self.index.get(unit).unwrap_or(u32::MAX));
         }
-        let nodes = places[..known].iter().filter(|at| **at != u32::MAX).map(|at| self.node(*at).owner);
-        black_box(nodes.fold(0, u32::wrapping_add));
+        let known = spots.iter().filter(|spot| spot.0 != u32::MAX);
+        black_box(known.fold(0, |sum, spot| self.node(spot.0).owner ^ sum));
+        for (spot, unit) in spots.iter().zip(units) {
+            if spot.0 == u32::MAX || self.node(spot.0).owner != host {
+                far(unit);
+            }
+        }
+        spots
+    }
+
+    /// Where `unit` is, which was at `spot` a moment ago.
+    fn find(&self, unit: Unit, spot: Spot) -> Option<u32> {
+        let node = self.chunks.get((spot.0 >> CHUNK_BITS) as usize);
+        let node = node.and_then(|chunk| chunk.get((spot.0 & ((1 << CHUNK_BITS) - 1)) as usize));
+        if node.is_some_and(|node| node.unit == unit && !node.is_free) {
+            Some(spot.0)
+        } else {
+            self.index.get(unit)
+        }
+    }
+
+    /// Whether `unit`, which was at `spot` a moment ago, is tracked.
+    pub(crate) fn is_tracked(&self, unit: Unit, spot: Spot) -> bool {
+        self.find(unit, spot).is_some()
+    }
+
+    /// The sightings of the unit that `noted` is about, if nothing was done since.
+    pub(crate) fn sightings(&self, noted: Noted) -> &[Sighting] {
+        self.node(noted.at).witnesses.as_slice()
     }
 
     /// Takes a sighting in (see [`Witnesses::note`]); there is room for it. A new unit is listed already
     /// if `is_listed` says so.
     pub(crate) fn note(
         &mut self,
-        unit: Unit,
+        (unit, spot): (Unit, Spot),
         new: Sighting,
         keep: Keep<'_>,
         is_listed: impl FnOnce() -> bool,
     ) -> Noted {
-        let known = self.index.get(unit);
+        let known = self.find(unit, spot);
         let at = known.unwrap_or_else(|| self.add(unit, new.host(), Line::Single, is_listed()));
         let node = self.node_mut(at);
         let before = since(node.witnesses.as_slice(), keep.horizon);
         let noted = Noted {
+            at,
             is_new: known.is_none(),
             is_new_pair: !before.iter().any(|old| old.host() == new.host()),
             is_first: before.is_empty(),
@@ -278,6 +325,7 @@ impl Evidence {
         let at = self.line(line).pop_front().unwrap_or_default();
         let node = self.node_mut(at);
         node.witnesses = Witnesses::default();
+        node.is_free = true;
         let (unit, owner, is_shared) = (node.unit, node.owner, node.is_shared);
         if !is_shared {
             self.disown(owner);
@@ -290,7 +338,7 @@ impl Evidence {
     fn add(&mut self, unit: Unit, owner: u32, line: Line, is_listed: bool) -> u32 {
         let is_shared = line == Line::Shared;
         let witnesses = Witnesses::default();
-        let node = Node { unit, owner, is_shared, is_touched: false, is_listed, witnesses };
+        let node = Node { unit, owner, is_shared, is_touched: false, is_listed, is_free: false, witnesses };
         let at = if let Some(at) = self.free.pop() {
             *self.node_mut(at) = node;
             at
@@ -359,7 +407,7 @@ mod tests {
         let room = evidence.is_full() && evidence.look(unit).is_none();
         let gone = room.then(|| evidence.evict(Moment::from_millis(horizon))).flatten();
         let sighting = Sighting::new(host, Moment::from_millis(seen), 1, 1, true);
-        evidence.note(unit, sighting, keep(horizon), || false);
+        evidence.note((unit, Spot::NONE), sighting, keep(horizon), || false);
         gone
     }
 
@@ -371,9 +419,10 @@ mod tests {
     #[test]
     fn a_unit_stays_within_its_bytes() {
         assert_eq!(size_of::<Node>(), 64);
-        // The emptiest index that ten million units can have, and their line.
-        let buckets = (1usize << 24) * UnitMap::BUCKET_V6;
-        assert!(64 + buckets / sekisho_model::limits::MAX_UNITS + 8 <= 150);
+        // The index of ten million units, and their line.
+        let units = sekisho_model::limits::MAX_UNITS;
+        let slots = (units * 8 / Index::FULL_EIGHTHS).next_power_of_two();
+        assert!(64 + slots * Index::SLOT_V6 / units + 8 <= 150);
     }
 
     #[test]
@@ -435,7 +484,8 @@ mod tests {
             ["203.0.113.7", "203.0.113.8", "198.51.100.1", "2001:db8::", "2001:db8:1::", "2001:db9::"];
         let all = addresses.map(|text| Unit::of(text.parse().unwrap()));
         for unit in all {
-            evidence.note(unit, Sighting::new(0, Moment::from_millis(1), 1, 1, true), keep(0), || false);
+            let sighting = Sighting::new(0, Moment::from_millis(1), 1, 1, true);
+            evidence.note((unit, Spot::NONE), sighting, keep(0), || false);
         }
         let left = |evidence: &Evidence| all.map(|unit| evidence.of(unit).len());
         evidence.forget(&"203.0.113.0/24".parse().unwrap());
@@ -451,7 +501,7 @@ mod tests {
         let mut evidence = Evidence::new(10);
         let mut note = |host, seen, counts, horizon| {
             let sighting = Sighting::new(host, Moment::from_millis(seen), 1, 1, counts);
-            let noted = evidence.note(Unit::V4(1), sighting, keep(horizon), || true);
+            let noted = evidence.note((Unit::V4(1), Spot::NONE), sighting, keep(horizon), || true);
             (noted.is_new, noted.is_new_pair, noted.is_first, noted.is_first_counting)
         };
         assert_eq!(note(0, 1, false, 0), (true, true, true, false));

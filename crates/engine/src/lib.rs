@@ -22,6 +22,7 @@ pub mod explain;
 mod explanation;
 mod guards;
 pub mod hosts;
+mod index;
 mod joins;
 mod listing;
 mod lists;

@@ -32,6 +32,11 @@ impl Engine {
     /// What is to be done about `unit` at `now`. What is over by then counts as gone.
     pub(crate) fn decide(&self, unit: Unit, now: Moment) -> Decision {
         let (all, is_listed) = self.evidence.look(unit).unwrap_or_else(|| (&[], self.is_listed(unit)));
+        self.decide_seen(unit, all, is_listed, now)
+    }
+
+    /// The same, of which these are all sightings.
+    pub(crate) fn decide_seen(&self, unit: Unit, all: &[Sighting], is_listed: bool, now: Moment) -> Decision {
         let seen = since(all, self.horizon_at(now));
         if is_listed && let Some(entry) = self.entries.get(&unit.prefix()).filter(|entry| entry.expires > now)
         {
@@ -58,7 +63,12 @@ impl Engine {
 
     /// Decides about `unit`, of which there is something new, and does it.
     pub(crate) fn act(&mut self, unit: Unit, step: &mut Step) {
-        match self.decide(unit, self.now) {
+        self.enact(self.decide(unit, self.now), unit, step);
+    }
+
+    /// Does what was decided about `unit`.
+    pub(crate) fn enact(&mut self, decision: Decision, unit: Unit, step: &mut Step) {
+        match decision {
             Decision::Leave => {}
             Decision::List(tier) => {
                 self.recent.push_back((self.now, unit.prefix()));

@@ -98,15 +98,16 @@ impl Meter {
 
 /// Notes the network of `unit`, if there are not enough. Returns whether it is a new one.
 pub(crate) fn note_network(networks: &mut Vec<Prefix>, unit: Unit) -> bool {
+    if networks.len() >= LEAST_NETWORKS {
+        return false;
+    }
     let prefix = unit.prefix();
     let network = prefix.widened(if prefix.is_ipv4() { 16 } else { 48 });
-    match networks.binary_search(&network) {
-        Err(at) if networks.len() < LEAST_NETWORKS => {
-            networks.insert(at, network);
-            true
-        }
-        _ => false,
+    let place = networks.binary_search(&network);
+    if let Err(at) = place {
+        networks.insert(at, network);
     }
+    place.is_err()
 }
 
 fn whole_millis(now: Moment, before: Moment) -> u64 {
