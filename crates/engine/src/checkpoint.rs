@@ -8,7 +8,7 @@ use sekisho_model::{Allowed, Change, Digest, Entry, Moment, Order, Policy, Prefi
 use crate::{
     chance::Rate,
     counters::Counters,
-    engine::{Bounds, Engine},
+    engine::{Bounds, Engine, Recent},
     evidence::Place,
     hosts::{HostRecord, Hosts},
     outcome::Limit,
@@ -39,10 +39,12 @@ pub struct Checkpoint {
     pub held_back: Vec<(Limit, u64)>,
     /// Whether units went since too many are tracked, and there has been no room since.
     pub units_full: bool,
-    /// The bombed prefix that was last said to be withheld.
-    pub withheld: Option<Prefix>,
+    /// Until when blocks are looked at again.
+    pub look_again_until: Moment,
+    /// The widest prefixes in which a bombed one was said to be withheld, and when.
+    pub withheld: Vec<(Moment, Prefix)>,
     /// Entries that evidence listed within the last minute, the oldest first.
-    pub recent: Vec<(Moment, Prefix)>,
+    pub recent: Vec<Recent>,
     /// The hosts in the order of their numbers: the first has number 0.
     pub hosts: Vec<HostRecord>,
     /// The names on the policy's never-list, sorted.
@@ -211,7 +213,8 @@ impl Engine {
             seen_rate: self.seen_rate.buckets().collect(),
             held_back: self.held_back().collect(),
             units_full: self.units_full,
-            withheld: self.withheld,
+            look_again_until: self.look_again_until,
+            withheld: self.withheld.iter().map(|(prefix, said)| (*said, *prefix)).collect(),
             recent: self.recent.iter().copied().collect(),
             hosts: self.hosts.records().to_vec(),
             names: self.protected.names().map(name).collect(),
@@ -241,7 +244,9 @@ impl Engine {
         (engine.index, engine.revision) = (from.index, from.revision);
         (engine.now, engine.horizon) = (from.now, from.horizon);
         (engine.policy, engine.counters) = (from.policy, from.counters);
-        (engine.chance, engine.units_full, engine.withheld) = (from.chance, from.units_full, from.withheld);
+        (engine.chance, engine.units_full) = (from.chance, from.units_full);
+        engine.look_again_until = from.look_again_until;
+        engine.withheld = from.withheld.into_iter().map(|(said, prefix)| (prefix, said)).collect();
         engine.counted_rate = Rate::restored(from.counted_rate);
         engine.seen_rate = Rate::restored(from.seen_rate);
         engine.held_back = from.held_back.into_iter().collect();

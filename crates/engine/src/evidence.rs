@@ -273,17 +273,13 @@ impl Evidence {
         None
     }
 
-    /// Forgets who saw the units that overlap `prefix`. They stay in line until their turn.
+    /// Forgets who saw the units that overlap `prefix`, unless those are too many. They stay in line until their
+    /// turn.
     pub(crate) fn forget(&mut self, prefix: &Prefix) {
-        let found: Vec<u32> = match units_within(prefix) {
-            Some(units) => units.filter_map(|unit| self.index.get(unit)).collect(),
-            None => {
-                let lines = self.single.iter().chain(&self.shared).copied();
-                lines.filter(|at| prefix.overlaps(&self.node(*at).unit.prefix())).collect()
+        for unit in units_within(prefix).into_iter().flatten() {
+            if let Some(at) = self.index.get(unit) {
+                self.node_mut(at).witnesses = Witnesses::default();
             }
-        };
-        for at in found {
-            self.node_mut(at).witnesses = Witnesses::default();
         }
     }
 
@@ -490,7 +486,10 @@ mod tests {
         let left = |evidence: &Evidence| all.map(|unit| evidence.of(unit).len());
         evidence.forget(&"203.0.113.0/24".parse().unwrap());
         assert_eq!(left(&evidence), [0, 0, 1, 1, 1, 1]);
-        evidence.forget(&"2001:db8::/32".parse().unwrap());
+        evidence.forget(&"2001:db8::/47".parse().unwrap());
+        assert_eq!(left(&evidence), [0, 0, 1, 1, 1, 1], "too many to look at each");
+        evidence.forget(&"2001:db8::/48".parse().unwrap());
+        evidence.forget(&"2001:db8:1::/48".parse().unwrap());
         assert_eq!(left(&evidence), [0, 0, 1, 0, 0, 1]);
         evidence.forget(&"2001:db9::1".parse().unwrap());
         assert_eq!(left(&evidence), [0, 0, 1, 0, 0, 0]);

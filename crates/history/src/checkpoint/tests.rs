@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use sekisho_engine::{
-    Engine, HostRecord, Limit, Meter,
+    Engine, HostRecord, Limit, Meter, Recent,
     checkpoint::{
         CounterRecord, CounterSighting, DoneRequest, Hold, PastListing, ResolvedName, SightingRecord,
         StandingRecord, UnitRecord,
@@ -93,10 +93,12 @@ fn full() -> Checkpoint {
         },
         ..Policy::default()
     };
-    (state.chance, state.units_full, state.withheld) = (4, true, Some(prefix("198.51.100.0/24")));
+    (state.chance, state.units_full, state.look_again_until) = (4, true, moment(9));
+    state.withheld = vec![(moment(3), prefix("198.51.100.0/24"))];
     (state.counted_rate, state.seen_rate) = (vec![(340_000, 5), (340_001, 6)], vec![(-1, u64::MAX)]);
     state.held_back = vec![(Limit::Entries, 3), (Limit::NewPerMinute, 0)];
-    state.recent = vec![(moment(1), prefix("203.0.113.7")), (moment(2), prefix("203.0.113.0/24"))];
+    let recent = |at, text, is_new| Recent { at: moment(at), prefix: prefix(text), is_new };
+    state.recent = vec![recent(1, "203.0.113.7", true), recent(2, "203.0.113.0/24", false)];
     state.hosts = vec![host("b"), host("a"), HostRecord { zone: None, meter: Meter::default(), ..host("c") }];
     state.names = vec![ResolvedName { name: "a.example".into(), addresses: vec![] }];
     lists(&mut state);
@@ -288,7 +290,7 @@ fn a_restored_engine_goes_on_as_the_one_that_was_kept() {
 fn old() -> Vec<u8> {
     let state = full();
     let mut first = head::encode(&state);
-    first = pb::CheckpointHead { format: 0, chance: 0, withheld: String::new(), is_full: true, ..first };
+    first = pb::CheckpointHead { format: 0, chance: 0, withheld: vec![], is_full: true, ..first };
     (first.counted_rate, first.seen_rate, first.held_back) = Default::default();
     let seen = |ipv4: u32, host, seen_ms, retransmits| pb::CheckpointSighting {
         ipv4: Some(ipv4),

@@ -80,7 +80,7 @@ impl Naive {
                 }
             }
         }
-        self.is_filled &= self.line.len() >= self.bounds.units;
+        self.is_filled &= self.line.len() * 4 > self.bounds.units * 3;
         self.sweep_counter();
     }
 

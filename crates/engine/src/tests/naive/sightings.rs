@@ -29,7 +29,7 @@ impl Naive {
             }
         }
         self.stand(host, seen, row.unit);
-        if is_new_pair {
+        if is_new_pair || self.now < self.look_again_until {
             self.line_up(row.unit);
         }
         self.judge_unit(row.unit);
@@ -41,7 +41,7 @@ impl Naive {
         }
     }
 
-    /// Something is new in the block of `unit`: it stands in line where there may be units enough.
+    /// Something is to be seen in the block of `unit`: it stands in line where there may be units enough.
     fn line_up(&mut self, unit: Unit) {
         let block = block_of(unit);
         let widest = block.widened(self.widest(&block));
