@@ -75,8 +75,6 @@ impl World {
             ..Policy::default()
         };
         world.tell(Input::Policy(policy));
-        // For a window after a change of policy there is more to look at.
-        world.millis += 7_200_000;
         world
     }
 

@@ -12,6 +12,7 @@ use crate::{
     checkpoint::CounterSighting,
     engine::Engine,
     evidence::{Noted, Spot, WARMED},
+    news::FRESH_SHARE,
     outcome::{Event, Retier},
     step::Step,
     witness::{Keep, Sighting},
@@ -135,7 +136,7 @@ impl Engine {
         if noted.is_listed {
             self.uphold(report, &unit.prefix());
         }
-        if noted.is_new_pair || self.now < self.look_again_until {
+        if noted.is_news {
             self.watch_block(unit, step);
         }
         let decision = self.decide_seen(unit, self.evidence.sightings(noted), noted.is_listed, self.now);
@@ -153,8 +154,10 @@ impl Engine {
             self.counters.untracked += 1;
             return None;
         }
+        let lately = report.seen - self.policy.window / FRESH_SHARE;
         let (keep, standings) = (report.keep.in_zones(self.hosts.zone_of()), &self.standings);
-        let noted = self.evidence.note((unit, spot), new, keep, || standings.get(&unit.prefix()).is_some());
+        let noted =
+            self.evidence.note((unit, spot), new, lately, keep, || standings.get(&unit.prefix()).is_some());
         if noted.is_new {
             self.blocks.add(unit);
         }

@@ -57,13 +57,7 @@ impl Engine {
         }
     }
 
-    /// Something that kept prefixes off the list has ended. Who saw what is in them may have told it all already, and
-    /// tells it again within a window.
-    pub(crate) fn look_again(&mut self) {
-        self.look_again_until = self.now + self.policy.window;
-    }
-
-    /// Something was seen of `unit`: its block is to be looked at, if there can be anything to see. What
+    /// Something new was seen of `unit`: its block is to be looked at, if there can be anything to see. What
     /// chance asks for only grows until the blocks are looked at, so that it may be reckoned once.
     pub(crate) fn watch_block(&mut self, unit: Unit, step: &mut Step) {
         if self.policy.prefix_tier.is_none() {

@@ -39,8 +39,6 @@ pub struct Checkpoint {
     pub held_back: Vec<(Limit, u64)>,
     /// Whether units went since too many are tracked, and there has been no room since.
     pub units_full: bool,
-    /// Until when blocks are looked at again.
-    pub look_again_until: Moment,
     /// The widest prefixes in which a bombed one was said to be withheld, and when.
     pub withheld: Vec<(Moment, Prefix)>,
     /// Entries that evidence listed within the last minute, the oldest first.
@@ -213,7 +211,6 @@ impl Engine {
             seen_rate: self.seen_rate.buckets().collect(),
             held_back: self.held_back().collect(),
             units_full: self.units_full,
-            look_again_until: self.look_again_until,
             withheld: self.withheld.iter().map(|(prefix, said)| (*said, *prefix)).collect(),
             recent: self.recent.iter().copied().collect(),
             hosts: self.hosts.records().to_vec(),
@@ -245,7 +242,6 @@ impl Engine {
         (engine.now, engine.horizon) = (from.now, from.horizon);
         (engine.policy, engine.counters) = (from.policy, from.counters);
         (engine.chance, engine.units_full) = (from.chance, from.units_full);
-        engine.look_again_until = from.look_again_until;
         engine.withheld = from.withheld.into_iter().map(|(said, prefix)| (prefix, said)).collect();
         engine.counted_rate = Rate::restored(from.counted_rate);
         engine.seen_rate = Rate::restored(from.seen_rate);

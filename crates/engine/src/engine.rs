@@ -111,8 +111,6 @@ pub struct Engine {
     pub(crate) held_back: BTreeMap<Limit, u64>,
     /// The widest prefixes in which a bombed one was said to be withheld, and when.
     pub(crate) withheld: BTreeMap<Prefix, Moment>,
-    /// Until then also what is no news has its block looked at: something that kept prefixes off the list has ended.
-    pub(crate) look_again_until: Moment,
     /// Whether units went since too many are tracked, and there has been no room since.
     pub(crate) units_full: bool,
 }
@@ -157,7 +155,6 @@ impl Engine {
             recent: VecDeque::new(),
             held_back: BTreeMap::new(),
             withheld: BTreeMap::new(),
-            look_again_until: Moment::EPOCH,
             units_full: false,
         }
     }

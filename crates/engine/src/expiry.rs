@@ -25,7 +25,6 @@ impl Engine {
         }
         while let Some(prefix) = self.holds.first_due(self.now) {
             self.holds.remove(&prefix);
-            self.look_again();
         }
     }
 

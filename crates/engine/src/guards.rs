@@ -202,7 +202,6 @@ impl Engine {
             };
             if is_clear && let Some(held) = self.held_back.remove(&limit) {
                 step.events.push(Event::LimitCleared { limit, held });
-                self.look_again();
             }
         }
         self.units_full &= !has_a_quarter(self.evidence.len(), self.bounds.units);

@@ -47,9 +47,6 @@ impl Engine {
     pub(crate) fn drop_entry(&mut self, prefix: &Prefix, why: End, step: &mut Step) {
         let Some(entry) = self.entries.remove(prefix) else { return };
         self.forget_standing(prefix);
-        if !entry.reason.is_evidence() {
-            self.look_again();
-        }
         match why {
             End::Expired | End::Quiet => self.counters.expired += 1,
             _ => self.counters.removed += 1,
@@ -87,7 +84,6 @@ impl Engine {
     /// Takes a prefix off the allowlist.
     pub(crate) fn drop_allowed(&mut self, prefix: &Prefix, why: AllowanceEnd, step: &mut Step) {
         let Some(allowance) = self.allowlist.remove(prefix) else { return };
-        self.look_again();
         let before = allowed(&allowance);
         self.account(before.key(), Some(before), None, step);
         step.events.push(Event::Disallowed { allowed: allowance, why });

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A sighting is still fresh for one part in this many of the window.
-const FRESH_SHARE: u32 = 8;
+pub(crate) const FRESH_SHARE: u32 = 8;
 
 /// The batch as a whole, as it would be taken.
 struct Asked {

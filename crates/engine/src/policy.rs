@@ -29,7 +29,6 @@ impl Engine {
             (self.policy.ttl_quiet, self.policy.ttl_max) != (policy.ttl_quiet, policy.ttl_max);
         self.policy = policy.clone();
         self.horizon = self.horizon_at(self.now);
-        self.look_again();
         for (prefix, tier) in self.prefixes_under(policy, self.now) {
             match tier {
                 None => self.drop_entry(&prefix, End::Policy, step),

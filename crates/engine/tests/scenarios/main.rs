@@ -47,6 +47,7 @@ scenarios! {
     a_flooded_host
     a_liar_with_a_witness
     a_lying_host
+    a_network_allowed_for_a_while
     a_single_victim
     a_spoofer_names_our_own
     a_spoofed_flood

@@ -31,7 +31,6 @@ pub(super) fn encode(state: &Checkpoint) -> pb::CheckpointHead {
         held_back: state.held_back.iter().map(|(limit, held)| held_back(*limit, *held)).collect(),
         units_full: state.units_full,
         withheld: state.withheld.iter().map(|(said, prefix)| withheld(*said, *prefix)).collect(),
-        look_again_until_ms: state.look_again_until.as_millis(),
     }
 }
 
@@ -51,7 +50,6 @@ pub(super) fn decode(head: &pb::CheckpointHead) -> Result<Checkpoint, Malformed>
         held_back: head.held_back.iter().map(held_back_from).collect::<Result<_, _>>()?,
         units_full: head.units_full,
         withheld: head.withheld.iter().map(withheld_from).collect::<Result<_, _>>()?,
-        look_again_until: Moment::from_millis(head.look_again_until_ms),
         recent: Vec::new(),
         hosts: Vec::new(),
         names: Vec::new(),

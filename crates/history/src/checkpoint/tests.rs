@@ -93,7 +93,7 @@ fn full() -> Checkpoint {
         },
         ..Policy::default()
     };
-    (state.chance, state.units_full, state.look_again_until) = (4, true, moment(9));
+    (state.chance, state.units_full) = (4, true);
     state.withheld = vec![(moment(3), prefix("198.51.100.0/24"))];
     (state.counted_rate, state.seen_rate) = (vec![(340_000, 5), (340_001, 6)], vec![(-1, u64::MAX)]);
     state.held_back = vec![(Limit::Entries, 3), (Limit::NewPerMinute, 0)];

@@ -32,10 +32,6 @@ impl Naive {
         for allowed in over {
             self.allowed.retain(|one| one.prefix != allowed.prefix);
             self.events.push(Event::Disallowed { allowed, why: AllowanceEnd::Expired });
-            self.look_again();
-        }
-        if self.holds.iter().any(|one| one.1 <= now) {
-            self.look_again();
         }
         self.holds.retain(|one| one.1 > now);
         self.requests.retain(|one| one.at + Duration::from_secs(86_400) > now);
@@ -82,9 +78,6 @@ impl Naive {
         let at = self.entries.iter().position(|one| one.prefix == *prefix).unwrap();
         let entry = self.entries.remove(at);
         self.standings.retain(|one| one.prefix != *prefix);
-        if !entry.reason.is_evidence() {
-            self.look_again();
-        }
         let count = match why {
             End::Expired | End::Quiet => Some(entry.repeats + 1),
             End::Covered | End::Narrowed => Some(entry.repeats).filter(|count| *count > 0),

@@ -86,7 +86,6 @@ impl Naive {
             if taken * 4 <= max * 3 {
                 self.held.retain(|one| one.0 != limit);
                 self.events.push(Event::LimitCleared { limit, held });
-                self.look_again();
             }
         }
     }

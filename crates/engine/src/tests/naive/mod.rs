@@ -132,8 +132,6 @@ pub(in crate::tests) struct Naive {
     held: Vec<(Limit, u64)>,
     /// Where something was said to be withheld, and when.
     withheld: Vec<(Prefix, Moment)>,
-    /// Until then each sighting puts its block in line.
-    look_again_until: Moment,
     /// What happened in the last log entry.
     pub(in crate::tests) events: Vec<Event>,
     /// The answers to its orders.
@@ -168,7 +166,6 @@ impl Naive {
             recent: Vec::new(),
             held: Vec::new(),
             withheld: Vec::new(),
-            look_again_until: Moment::EPOCH,
             events: Vec::new(),
             answers: Vec::new(),
         }
@@ -223,11 +220,6 @@ impl Naive {
 
     fn move_horizon(&mut self) {
         self.horizon = self.horizon.max(self.now - self.policy.window);
-    }
-
-    /// Something that forbade listings has ended.
-    fn look_again(&mut self) {
-        self.look_again_until = self.now + self.policy.window;
     }
 
     fn is_fresh(&self, at: Moment) -> bool {

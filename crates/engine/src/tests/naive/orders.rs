@@ -189,6 +189,5 @@ impl Naive {
         let at = self.allowed.iter().position(|one| one.prefix == *prefix).unwrap();
         let allowed = self.allowed.remove(at);
         self.events.push(Event::Disallowed { allowed, why: AllowanceEnd::Disallowed });
-        self.look_again();
     }
 }

@@ -29,7 +29,6 @@ impl Naive {
         let quiet = (self.policy.ttl_quiet, self.policy.ttl_max);
         self.policy = policy.clone();
         self.move_horizon();
-        self.look_again();
         self.clear_never();
         self.clear_prefixes();
         if quiet == (policy.ttl_quiet, policy.ttl_max) {
