@@ -102,6 +102,8 @@ pub struct Engine {
     pub(crate) withheld: Option<Prefix>,
     /// Whether units went since too many are tracked, and there has been no room since.
     pub(crate) units_full: bool,
+    /// Units with fresh evidence that went since then.
+    pub(crate) units_lost: u64,
 }
 
 impl Default for Engine {
@@ -145,6 +147,7 @@ impl Engine {
             held_back: BTreeMap::new(),
             withheld: None,
             units_full: false,
+            units_lost: 0,
         }
     }
 

@@ -46,7 +46,8 @@ impl Engine {
             }
             None if !was_flooded && host.flooded_until > Moment::EPOCH => {
                 host.flooded_until = Moment::EPOCH;
-                step.events.push(Event::HostCalm { host: host.id.clone() });
+                let uncounted = core::mem::take(&mut host.held.uncounted);
+                step.events.push(Event::HostCalm { host: host.id.clone(), uncounted });
             }
             None => {}
         }
@@ -60,7 +61,8 @@ impl Engine {
         let Some(collapse) = collapse else {
             if !was_out && host.outage_until > Moment::EPOCH {
                 host.outage_until = Moment::EPOCH;
-                step.events.push(Event::OutageEnded { host: id });
+                let ignored = core::mem::take(&mut host.held.ignored);
+                step.events.push(Event::OutageEnded { host: id, ignored });
             }
             return;
         };
@@ -124,7 +126,8 @@ impl Engine {
         }
         // Single units are held back for good cause all the time; a whole prefix is worth a word.
         if !crate::standing::is_unit(&prefix) && self.withheld.replace(prefix) != Some(prefix) {
-            step.events.push(Event::Withheld { prefix, cause });
+            let (units, hosts) = self.seen_in(&prefix);
+            step.events.push(Event::Withheld { prefix, cause, units, hosts });
         }
     }
 
@@ -143,6 +146,10 @@ impl Engine {
     /// Says so when there is room again.
     pub(crate) fn clear_limits(&mut self, step: &mut Step) {
         let now = self.now;
+        if self.units_full && !self.evidence.is_full() {
+            self.units_full = false;
+            step.events.push(Event::UnitsCleared { lost: core::mem::take(&mut self.units_lost) });
+        }
         for limit in [Limit::Entries, Limit::NewPerMinute] {
             let is_clear = match limit {
                 Limit::Entries => self.has_room(now),
@@ -152,7 +159,13 @@ impl Engine {
                 step.events.push(Event::LimitCleared { limit, held });
             }
         }
-        self.units_full &= self.evidence.is_full();
+    }
+
+    /// How many units are stuck in `prefix`, and how many hosts saw them.
+    fn seen_in(&self, prefix: &Prefix) -> (u32, u32) {
+        let picture = self.picture(prefix, self.now);
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        (number(picture.units.len()), number(picture.hosts.len()))
     }
 
     /// Forgets listings that are over a minute old.

@@ -51,7 +51,7 @@ pub use checkpoint::Checkpoint;
 pub use counters::Counters;
 pub use engine::Engine;
 pub use explain::{CounterWitness, Counts, Explanation, PrefixPicture, Quorums, Witness};
-pub use hosts::{HostRecord, Meter};
+pub use hosts::{Held, HostRecord, Meter};
 pub use outcome::{
     AllowanceEnd, Cause, End, Event, Flood, Limit, OrderPreview, OrderResult, Outcome, Retier,
 };

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use sekisho_engine::{
-    Engine, HostRecord, Limit, Meter,
+    Engine, Held, HostRecord, Limit, Meter,
     checkpoint::{
         CounterRecord, CounterSighting, DoneRequest, Hold, PastListing, ResolvedName, SightingRecord,
         StandingRecord, UnitRecord,
@@ -67,6 +67,7 @@ fn host(name: &str) -> HostRecord {
         flooded_until: moment(9),
         outage_until: moment(10),
         is_limited: true,
+        held: Held { uncounted: 17, ignored: 18, untracked: u64::MAX },
         minute: -11,
         minute_units: 12,
         meter: Meter {
@@ -94,6 +95,7 @@ fn full() -> Checkpoint {
         ..Policy::default()
     };
     (state.chance, state.units_full, state.withheld) = (4, true, Some(prefix("198.51.100.0/24")));
+    state.units_lost = 19;
     (state.counted_rate, state.seen_rate) = (vec![(340_000, 5), (340_001, 6)], vec![(-1, u64::MAX)]);
     state.held_back = vec![(Limit::Entries, 3), (Limit::NewPerMinute, 0)];
     state.recent = vec![(moment(1), prefix("203.0.113.7")), (moment(2), prefix("203.0.113.0/24"))];

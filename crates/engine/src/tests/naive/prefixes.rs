@@ -166,7 +166,9 @@ impl Naive {
         if let Cause::Limit(_) = cause {
             self.hold_back(prefix, cause);
         } else if self.withheld.replace(*prefix) != Some(*prefix) {
-            self.events.push(Event::Withheld { prefix: *prefix, cause });
+            let picture = self.picture(prefix);
+            let hosts = u32::try_from(picture.hosts.len()).unwrap();
+            self.events.push(Event::Withheld { prefix: *prefix, cause, units: picture.units, hosts });
         }
     }
 }
