@@ -23,8 +23,6 @@ pub const ADDRESSES_INTERVAL: Duration = Duration::from_secs(60);
 pub const ADDRESS_MEMORY: Duration = Duration::from_secs(3_600);
 /// Most hosts that the engine knows; further ones are refused.
 pub const MAX_HOSTS: usize = 100_000;
-/// Names of zones that the engine tells apart; hosts of further ones count as without a zone.
-pub const MAX_ZONE_NAMES: usize = 10_000;
 /// Oldest observation that is still taken.
 pub const MAX_OBSERVATION_AGE: Duration = Duration::from_secs(10 * 60);
 
