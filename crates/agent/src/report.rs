@@ -10,7 +10,10 @@ use sekisho_wire::{
         report_request::Kind,
     },
 };
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -36,18 +39,31 @@ pub struct Identity {
 }
 
 /// Reports until `stop`, over any number of streams.
-pub async fn run(mut link: Link, identity: Identity, buffer: Arc<Buffer>, stop: CancellationToken) {
+pub async fn run(link: Link, identity: Identity, buffer: Arc<Buffer>, stop: CancellationToken) {
+    let own = addresses::follow(link.urls(), stop.clone()).await;
+    report(link, identity, buffer, own, stop).await;
+}
+
+async fn report(
+    mut link: Link,
+    identity: Identity,
+    buffer: Arc<Buffer>,
+    mut own: watch::Receiver<Vec<IpAddr>>,
+    stop: CancellationToken,
+) {
     loop {
         let ended = tokio::select! {
             () = stop.cancelled() => return,
-            ended = stream(&mut link, &identity, &buffer) => ended,
+            ended = stream(&mut link, &identity, &buffer, &mut own) => ended,
         };
-        if let Err(error) = &ended {
-            judge(error, &buffer);
-        }
+        let Err(error) = ended else {
+            tracing::info!("what this host must not see listed has changed; telling it on a new stream");
+            continue;
+        };
+        judge(&error, &buffer);
         let wait = link.failed();
         tracing::warn!(
-            reason = ended.err().map(|error| format!("{error:#}")),
+            reason = format!("{error:#}"),
             waiting = buffer.len(),
             again_in_ms = wait.as_millis(),
             "the report stream ended; what was not acknowledged is sent again"
@@ -59,12 +75,17 @@ pub async fn run(mut link: Link, identity: Identity, buffer: Arc<Buffer>, stop: 
     }
 }
 
-/// One stream, until it ends.
-async fn stream(link: &mut Link, identity: &Identity, buffer: &Buffer) -> anyhow::Result<()> {
+/// One stream, until it breaks; or until the host's addresses change, which only a hello can tell.
+async fn stream(
+    link: &mut Link,
+    identity: &Identity,
+    buffer: &Buffer,
+    own: &mut watch::Receiver<Vec<IpAddr>>,
+) -> anyhow::Result<()> {
     let channel = link.connect().await?;
     buffer.rewind();
     let (sender, requests) = mpsc::channel(1);
-    let addresses = addresses::never_listed(link.urls()).await;
+    let addresses = own.borrow_and_update().clone();
     sender.send(ReportRequest { kind: Some(Kind::Hello(hello(identity, &addresses))) }).await?;
     let mut client = ObservationServiceClient::new(channel);
     let mut answers = client.report(ReceiverStream::new(requests)).await?.into_inner();
@@ -77,6 +98,7 @@ async fn stream(link: &mut Link, identity: &Identity, buffer: &Buffer) -> anyhow
                 buffer.acknowledge(u64::try_from(answer.durable_sequence).unwrap_or(0));
                 link.worked();
             }
+            Ok(()) = own.changed() => return Ok(()),
             (permit, outgoing) = next => permit?.send(request(identity, outgoing)),
         }
     }
@@ -112,3 +134,6 @@ fn judge(error: &anyhow::Error, buffer: &Buffer) {
         buffer.refuse(sequence);
     }
 }
+
+#[cfg(test)]
+mod tests;

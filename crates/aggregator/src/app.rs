@@ -54,7 +54,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let (shared, roster) = (ledger.shared(), Arc::new(Roster::default()));
     metrics::register(&telemetry.meter(), &shared, &roster);
     let (sequencer, thread) = sequencer::start(ledger, readiness.clone())?;
-    names::follow(shared.names(), sequencer.clone(), stop.clone())?;
+    names::follow(shared.clone(), sequencer.clone(), stop.clone())?;
     let context = Context {
         shared,
         roster,

@@ -61,6 +61,8 @@ pub fn kind_of(event: &pb::Event) -> EventKind {
         Kind::PolicyRefused(_) => EventKind::PolicyRefused,
         Kind::NameChanged(_) => EventKind::NameChanged,
         Kind::HostRefused(_) => EventKind::HostRefused,
+        Kind::HostUnlimited(_) => EventKind::HostUnlimited,
+        Kind::UnitsCleared(_) => EventKind::UnitsCleared,
     }
 }
 
@@ -160,9 +162,12 @@ fn removal(why: End) -> pb::RemovalReason {
 /// What a guard about the list as a whole says.
 fn guard_kind(event: &Event) -> Option<Kind> {
     match event {
-        Event::Withheld { prefix, cause: why } => {
-            Some(Kind::Withheld(pb::PrefixWithheld { prefix: prefix.to_string(), cause: cause(*why) as i32 }))
-        }
+        Event::Withheld { prefix, cause: why, units, hosts } => Some(Kind::Withheld(pb::PrefixWithheld {
+            prefix: prefix.to_string(),
+            cause: cause(*why) as i32,
+            units: readable::count(*units),
+            hosts: readable::count(*hosts),
+        })),
         Event::LimitReached { limit: of, max, prefix } => Some(Kind::LimitReached(pb::LimitReached {
             limit: limit(*of) as i32,
             max: readable::count(*max),
@@ -177,6 +182,7 @@ fn guard_kind(event: &Event) -> Option<Kind> {
             units: large(*units),
         })),
         Event::UnitsFull { max } => Some(Kind::UnitsFull(pb::UnitsFull { max: large(*max) })),
+        Event::UnitsCleared { lost } => Some(Kind::UnitsCleared(pb::UnitsCleared { lost: large(*lost) })),
         _ => None,
     }
 }
@@ -193,14 +199,23 @@ fn host_kind(event: &Event) -> Option<Kind> {
             } as i32,
             units: large(*units),
         })),
-        Event::HostCalm { host } => Some(Kind::HostCalm(pb::HostCalm { host_id: id(host) })),
+        Event::HostCalm { host, uncounted } => {
+            Some(Kind::HostCalm(pb::HostCalm { host_id: id(host), uncounted: large(*uncounted) }))
+        }
         Event::OutageBegan { host, completed, expected } => Some(Kind::OutageBegan(pb::OutageBegan {
             host_id: id(host),
             completed: large(*completed),
             expected: large(*expected),
         })),
-        Event::OutageEnded { host } => Some(Kind::OutageEnded(pb::OutageEnded { host_id: id(host) })),
-        Event::HostLimited { host } => Some(Kind::HostLimited(pb::HostLimited { host_id: id(host) })),
+        Event::OutageEnded { host, ignored } => {
+            Some(Kind::OutageEnded(pb::OutageEnded { host_id: id(host), ignored: large(*ignored) }))
+        }
+        Event::HostLimited { host, max } => {
+            Some(Kind::HostLimited(pb::HostLimited { host_id: id(host), max: large(*max) }))
+        }
+        Event::HostUnlimited { host, untracked } => {
+            Some(Kind::HostUnlimited(pb::HostUnlimited { host_id: id(host), untracked: large(*untracked) }))
+        }
         Event::Objected { host, unit, connections, prefix, tier } => {
             Some(Kind::HostObjected(pb::HostObjected {
                 host_id: id(host),
@@ -291,7 +306,7 @@ mod tests {
             Event::Removed { entry: entry(), why: End::Quiet },
             Event::Allowed { allowed: allowed.clone() },
             Event::Disallowed { allowed, why: AllowanceEnd::Expired },
-            Event::Withheld { prefix: prefix(), cause: Cause::Held },
+            Event::Withheld { prefix: prefix(), cause: Cause::Held, units: 40, hosts: 3 },
             Event::LimitReached { limit: Limit::Entries, max: 5, prefix: prefix() },
             Event::Objected { host: host(), unit, connections: 2, prefix: prefix(), tier: Tier::Drop },
             Event::OrderTaken { order: order(OrderKind::Disallow { prefix: prefix() }) },
@@ -307,11 +322,13 @@ mod tests {
             Event::LimitCleared { limit: Limit::NewPerMinute, held: 7 },
             Event::ChanceBound { from: 2, to: 4, units: 9 },
             Event::HostFlooded { host: host(), why: Flood::Cookies, units: 3 },
-            Event::HostCalm { host: host() },
+            Event::HostCalm { host: host(), uncounted: 5 },
             Event::OutageBegan { host: host(), completed: 1, expected: 20 },
-            Event::OutageEnded { host: host() },
-            Event::HostLimited { host: host() },
+            Event::OutageEnded { host: host(), ignored: 6 },
+            Event::HostLimited { host: host(), max: 7 },
+            Event::HostUnlimited { host: host(), untracked: 8 },
             Event::UnitsFull { max: 10 },
+            Event::UnitsCleared { lost: 11 },
             Event::PolicyChanged { operator: None },
             Event::PolicyRefused { error: PolicyError { key: "window", problem: "must be" } },
             Event::NameChanged { name: "a.example".into(), addresses: vec![] },
@@ -337,6 +354,31 @@ mod tests {
             .collect();
         let every: BTreeSet<i32> = (1..).take_while(|number| EventKind::try_from(*number).is_ok()).collect();
         assert_eq!(kinds, every, "a kind that no event has, or an event that is not kept");
+    }
+
+    #[test]
+    fn what_was_held_back_is_told_in_full() {
+        let ends = [
+            Event::HostCalm { host: host(), uncounted: 5 },
+            Event::OutageEnded { host: host(), ignored: 6 },
+            Event::HostLimited { host: host(), max: 7 },
+            Event::HostUnlimited { host: host(), untracked: u64::MAX },
+            Event::UnitsCleared { lost: 9 },
+            Event::Withheld { prefix: prefix(), cause: Cause::Held, units: 40, hosts: 3 },
+        ];
+        let counts: Vec<(i64, i32)> = kept(&ends)
+            .iter()
+            .map(|new| match shown(&stored(new)).unwrap().kind.unwrap() {
+                Kind::HostCalm(by) => (by.uncounted, 0),
+                Kind::OutageEnded(by) => (by.ignored, 0),
+                Kind::HostLimited(by) => (by.max, 0),
+                Kind::HostUnlimited(by) => (by.untracked, 0),
+                Kind::UnitsCleared(by) => (by.lost, 0),
+                Kind::Withheld(by) => (by.units.into(), by.hosts),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(counts, [(5, 0), (6, 0), (7, 0), (i64::MAX, 0), (9, 0), (40, 3)]);
     }
 
     #[test]

@@ -64,7 +64,7 @@ const COUNTERS: [(&str, &str, Read); 29] = [
 type Measure = fn(&Engine, Moment) -> u64;
 
 /// Gauges of the engine: name, what it measures, how.
-const GAUGES: [(&str, &str, Measure); 10] = [
+const GAUGES: [(&str, &str, Measure); 14] = [
     ("sekisho.entries", "Entries on the blocklist", |engine, _| engine.counters().entries),
     ("sekisho.entries.prefixes", "Entries of evidence that are wider than a unit", |engine, _| {
         engine.listed_prefixes() as u64
@@ -79,6 +79,17 @@ const GAUGES: [(&str, &str, Measure); 10] = [
     ("sekisho.quorum.chance", "Hosts that a listing takes for chance not to explain it", |engine, _| {
         u64::from(engine.quorums().chance)
     }),
+    ("sekisho.quorum.policy.suppress", "Hosts that the policy asks for, for suppress", |engine, _| {
+        u64::from(engine.quorums().policy_suppress)
+    }),
+    ("sekisho.quorum.policy.drop", "Hosts that the policy asks for, for drop", |engine, _| {
+        u64::from(engine.quorums().policy_drop)
+    }),
+    (
+        "sekisho.quorum.fraction",
+        "Hosts that the policy's fraction of the connected ones asks for; 0 without one",
+        |engine, _| u64::from(engine.quorums().fraction),
+    ),
     (
         "sekisho.units.fresh",
         "IPv4 units first seen within the window: what chance is reckoned from",
@@ -93,6 +104,11 @@ const GAUGES: [(&str, &str, Measure); 10] = [
     ("sekisho.hosts.outage", "Hosts whose evidence does not count: their path is broken", |engine, now| {
         engine.hosts().filter(|host| host.outage_until > now).count() as u64
     }),
+    (
+        "sekisho.hosts.limited",
+        "Hosts whose further units are not tracked: they brought too many alone",
+        |engine, _| engine.hosts().filter(|host| host.is_limited).count() as u64,
+    ),
 ];
 
 /// Registers the instruments.
@@ -134,4 +150,44 @@ fn gauge<T: Send + Sync + 'static>(
     let source = source.clone();
     let gauge = meter.u64_observable_gauge(name).with_description(what);
     gauge.with_callback(move |observer| observer.observe(read(&source), &[])).build();
+}
+
+#[cfg(test)]
+mod tests {
+    use sekisho_model::{Input, LogEntry, Policy, Revision};
+
+    use super::*;
+
+    fn measured(engine: &Engine, name: &str) -> u64 {
+        let (.., measure) = GAUGES.iter().find(|(known, ..)| *known == name).unwrap();
+        measure(engine, engine.now())
+    }
+
+    #[test]
+    fn the_quorums_are_told_with_what_asks_for_them() {
+        let mut engine = Engine::new();
+        let policy =
+            Policy { suppress_quorum: 2, drop_quorum: 7, quorum_per_mille: 500, ..Policy::default() };
+        let joined = |name: u8| Input::HostJoined {
+            host: format!("edge-{name}").parse().unwrap(),
+            zone: None,
+            addresses: Vec::new(),
+        };
+        let inputs = [Input::Policy(policy)].into_iter().chain((0..10).map(joined)).collect();
+        engine.handle(&LogEntry { index: Revision(1), time: Moment::from_millis(1), inputs });
+        let of = |name: &str| measured(&engine, &format!("sekisho.quorum.{name}"));
+        assert_eq!([of("policy.suppress"), of("policy.drop"), of("fraction")], [2, 7, 5]);
+        assert_eq!([of("suppress"), of("drop")], [5, 7], "whichever is more");
+    }
+
+    #[test]
+    fn limited_hosts_are_counted() {
+        let mut engine = Engine::new();
+        let joined = Input::HostJoined { host: "edge-1".parse().unwrap(), zone: None, addresses: vec![] };
+        engine.handle(&LogEntry { index: Revision(1), time: Moment::from_millis(1), inputs: vec![joined] });
+        assert_eq!(measured(&engine, "sekisho.hosts.limited"), 0);
+        let mut state = engine.checkpoint();
+        state.hosts[0].is_limited = true;
+        assert_eq!(measured(&Engine::restore(state), "sekisho.hosts.limited"), 1);
+    }
 }

@@ -1,5 +1,7 @@
 //! The DNS names of the never-list: each is looked up at its records' TTL, and what changed goes into the
-//! log. The last good answer is kept while a name cannot be looked up.
+//! log. The last good answer is kept while a name cannot be looked up, over a restart as well.
+
+mod known;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,14 +11,18 @@ use std::{
 };
 
 use hickory_resolver::{Resolver, TokioResolver, config::LookupIpStrategy};
-use sekisho_model::{Input, limits::MAX_NAME_ADDRESSES};
+use sekisho_model::Input;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::sequencer::{Message, Reply, Submission};
+use self::known::{Answer, Known};
+use crate::{
+    sequencer::{Message, Reply, Submission},
+    shared::Shared,
+};
 
 /// Shortest and longest time between two look-ups of a name, whatever its TTL says.
 const TTL: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3_600));
@@ -32,12 +38,13 @@ struct Resolvers([TokioResolver; 2]);
 /// # Errors
 /// When there are names already, and the system's resolver configuration cannot be read.
 pub fn follow(
-    mut names: watch::Receiver<Vec<String>>,
+    shared: Arc<Shared>,
     sequencer: mpsc::Sender<Message>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let mut names: watch::Receiver<Vec<String>> = shared.names();
     let resolvers = if names.borrow().is_empty() { None } else { Some(Arc::new(Resolvers::new()?)) };
-    let mut followed = Followed { resolvers, sequencer, tasks: HashMap::new() };
+    let mut followed = Followed { shared, resolvers, sequencer, tasks: HashMap::new() };
     tokio::spawn(async move {
         loop {
             let wanted = names.borrow_and_update().clone();
@@ -54,6 +61,7 @@ pub fn follow(
 
 /// A task for each name; it ends with this.
 struct Followed {
+    shared: Arc<Shared>,
     /// None until there are names.
     resolvers: Option<Arc<Resolvers>>,
     sequencer: mpsc::Sender<Message>,
@@ -80,12 +88,10 @@ impl Followed {
             },
         };
         for name in new {
-            let (resolvers, sequencer, name) = (resolvers.clone(), self.sequencer.clone(), name.clone());
-            let task = tokio::spawn({
-                let name = name.clone();
-                async move { follow_one(&resolvers, &name, &sequencer).await }
-            });
-            self.tasks.insert(name, AbortOnDropHandle::new(task));
+            let followed = Name::new(name, &self.shared);
+            let (resolvers, sequencer) = (resolvers.clone(), self.sequencer.clone());
+            let task = tokio::spawn(async move { followed.follow(&resolvers, &sequencer).await });
+            self.tasks.insert(name.clone(), AbortOnDropHandle::new(task));
         }
         true
     }
@@ -106,52 +112,81 @@ impl Resolvers {
         Ok(Self(both?))
     }
 
-    /// Looks both families of `name` up, where `known` has what they had, and says how long that is good.
-    async fn look_up(&self, name: &str, known: &mut [Vec<IpAddr>; 2]) -> Duration {
-        let mut again = TTL.1;
-        for (resolver, known) in self.0.iter().zip(known) {
-            match resolver.lookup_ip(format!("{name}.")).await {
-                Ok(answer) => {
-                    *known = answer.iter().take(MAX_NAME_ADDRESSES / 2).collect();
-                    known.sort_unstable();
-                    known.dedup();
-                    let left = answer.valid_until().saturating_duration_since(Instant::now().into_std());
-                    again = again.min(left.max(TTL.0));
-                }
-                Err(error) if error.is_no_records_found() || error.is_nx_domain() => {
-                    known.clear();
-                    again = again.min(RETRY);
-                }
-                Err(error) => {
-                    tracing::warn!(name, %error, "a protected name cannot be resolved; its last addresses stay protected");
-                    again = again.min(RETRY);
-                }
-            }
-        }
-        again
+    /// Looks both families of `name` up, and says how long the answers are good.
+    async fn look_up(&self, name: &str) -> ([Answer; 2], Duration) {
+        let Self([v4, v6]) = self;
+        let ((v4, v4_good), (v6, v6_good)) = tokio::join!(look_up(v4, name), look_up(v6, name));
+        ([v4, v6], v4_good.min(v6_good))
     }
 }
 
-async fn follow_one(resolvers: &Resolvers, name: &str, sequencer: &mpsc::Sender<Message>) {
-    let (mut known, mut told) = (<[Vec<IpAddr>; 2]>::default(), None);
-    loop {
-        let mut again = resolvers.look_up(name, &mut known).await;
-        let addresses = known.concat();
-        if told.as_ref() != Some(&addresses) {
-            match tell(name, &addresses, sequencer).await {
-                Ok(()) => told = Some(addresses),
-                Err(Some(problem)) => {
-                    tracing::error!(
-                        name,
-                        problem,
-                        "the new addresses of a protected name are not protected yet"
-                    );
-                    again = again.min(RETRY);
-                }
-                Err(None) => return,
-            }
+/// Looks one family of `name` up, and says how long the answer is good.
+async fn look_up(resolver: &TokioResolver, name: &str) -> (Answer, Duration) {
+    match resolver.lookup_ip(format!("{name}.")).await {
+        Ok(answer) => {
+            let left = answer.valid_until().saturating_duration_since(Instant::now().into_std());
+            (Answer::Addresses(answer.iter().collect()), left.clamp(TTL.0, TTL.1))
         }
-        sleep(again).await;
+        Err(error) if error.is_no_records_found() || error.is_nx_domain() => (Answer::Nothing, RETRY),
+        Err(error) => {
+            tracing::warn!(name, %error, "a protected name cannot be resolved; its last addresses stay protected");
+            (Answer::Failed, RETRY)
+        }
+    }
+}
+
+/// One name, and what is known of it.
+struct Name {
+    name: String,
+    shared: Arc<Shared>,
+    known: Known,
+}
+
+impl Name {
+    /// Begins with what the engine protects: a look-up that fails must not take it away.
+    fn new(name: &str, shared: &Arc<Shared>) -> Self {
+        let known = Known::of(&shared.engine().addresses_of(name).unwrap_or_default());
+        Self { name: name.to_owned(), shared: shared.clone(), known }
+    }
+
+    async fn follow(mut self, resolvers: &Resolvers, sequencer: &mpsc::Sender<Message>) {
+        while let Some(again) = self.look_up(resolvers, sequencer).await {
+            sleep(again).await;
+        }
+    }
+
+    /// One look-up, and what it changes is told; returns when to do the next one. None when the aggregator is
+    /// stopping.
+    async fn look_up(
+        &mut self,
+        resolvers: &Resolvers,
+        sequencer: &mpsc::Sender<Message>,
+    ) -> Option<Duration> {
+        let (answers, again) = resolvers.look_up(&self.name).await;
+        if !self.known.learn(answers) {
+            tracing::warn!(
+                name = self.name,
+                "a protected name has no addresses by its DNS zone; its last ones stay protected: take the name off never.names, or put its records right"
+            );
+        }
+        let addresses = self.known.addresses();
+        // Asked each time: a policy may have left the name out and taken it in again meanwhile.
+        let protected = self.shared.engine().addresses_of(&self.name);
+        if protected.is_none_or(|protected| protected == addresses) {
+            return Some(again);
+        }
+        match tell(&self.name, &addresses, sequencer).await {
+            Ok(()) => Some(again),
+            Err(Some(problem)) => {
+                tracing::error!(
+                    name = self.name,
+                    problem,
+                    "the new addresses of a protected name are not protected yet"
+                );
+                Some(again.min(RETRY))
+            }
+            Err(None) => None,
+        }
     }
 }
 
@@ -168,3 +203,6 @@ async fn tell(
     sequencer.send(submission).await.map_err(|_| None)?;
     taken.await.map_err(|_| None)?.map_err(Some)
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ pub struct Presence {
     pub agent_version: String,
     /// Whether it changes its kernel: "observe" or "enforce".
     pub mode: String,
+    /// Whether the log has refused it: there was no room for one more host.
+    pub is_refused: bool,
     /// Report streams that are open.
     pub reporting: usize,
     /// Ends the newest report stream.

@@ -2,7 +2,7 @@
 //! tomorrow at WARN, the rest summed up.
 
 use sekisho_engine::{Cause, Event, Flood, Limit, Outcome};
-use sekisho_model::{Order, OrderKind};
+use sekisho_model::{Order, OrderKind, limits::MAX_HOSTS};
 
 /// Says what came of a log entry.
 pub fn tell(outcome: &Outcome) {
@@ -96,13 +96,19 @@ fn tell_guard(event: &Event) -> bool {
         Event::ChanceBound { from, to, units } => {
             tracing::info!(from, to, units, "fewer sources are stuck: fewer hosts list an IPv4 unit");
         }
-        Event::Withheld { prefix, cause } => {
-            tracing::warn!(%prefix, cause = because(*cause), "a prefix under carpet bombing is not listed, and the attack goes on; block the parts of it that may be listed, or take what forbids it out of the way");
+        Event::Withheld { prefix, cause, units, hosts } => {
+            tracing::warn!(%prefix, cause = because(*cause), units, hosts, "a prefix under carpet bombing is not listed, and the attack goes on; block the parts of it that may be listed, or take what forbids it out of the way");
         }
         Event::UnitsFull { max } => {
             tracing::error!(
                 max,
                 "too many units are tracked: those that one host alone saw go, the longest in line first; a shorter window in the policy makes room"
+            );
+        }
+        Event::UnitsCleared { lost } => {
+            tracing::warn!(
+                lost,
+                "there is room for units again; so many that were seen lately went meanwhile"
             );
         }
         _ => return false,
@@ -130,16 +136,23 @@ fn tell_host(event: &Event) -> bool {
         Event::HostFlooded { host, why: Flood::Cookies, units } => {
             tracing::warn!(%host, units, "a host's kernel answers by SYN cookies: what it sees by a single socket does not count; look at its load and its backlog");
         }
-        Event::HostCalm { host } => tracing::info!(%host, "the host is not flooded any more"),
+        Event::HostCalm { host, uncounted } => {
+            tracing::info!(%host, uncounted, "the host is not flooded any more; so many observations of single sockets did not count");
+        }
         Event::OutageBegan { host, completed, expected } => {
             tracing::error!(%host, completed, expected, "a host completes far fewer handshakes than usual while many networks get stuck: its path is taken for broken, and nothing that it sees counts; look at its uplink and its provider");
         }
-        Event::OutageEnded { host } => tracing::info!(%host, "the host's path works again"),
-        Event::HostLimited { host } => {
-            tracing::warn!(%host, "a host brought more units that nobody else sees than it may, further ones are not tracked; it is under an attack of its own, or it lies");
+        Event::OutageEnded { host, ignored } => {
+            tracing::info!(%host, ignored, "the host's path works again; so many observations and hits of it were ignored");
+        }
+        Event::HostLimited { host, max } => {
+            tracing::warn!(%host, max, "a host brought more units that nobody else sees than it may, further ones are not tracked; it is under an attack of its own, its sensor is wrong, or it lies: look at it, and revoke its certificate in the last case");
+        }
+        Event::HostUnlimited { host, untracked } => {
+            tracing::info!(%host, untracked, "there is room again for what the host alone sees; so many observations of it were not tracked");
         }
         Event::HostRefused { host } => {
-            tracing::error!(%host, "too many hosts are known; the reports of this one are ignored");
+            tracing::error!(%host, max = MAX_HOSTS, "too many hosts are known, the reports of this one are refused; hosts that are gone are forgotten only by a new log: see the runbook, or give hosts that come and go the names of those before them");
         }
         Event::HostJoined { host } => tracing::info!(%host, "host joined"),
         Event::HostLeft { host } => tracing::info!(%host, "host left"),

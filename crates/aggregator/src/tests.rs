@@ -35,8 +35,8 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// An aggregator without a server.
-struct World {
-    context: Context,
+pub(crate) struct World {
+    pub(crate) context: Context,
     thread: JoinHandle<()>,
     _dir: tempfile::TempDir,
 }
@@ -44,7 +44,11 @@ struct World {
 impl World {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(dir.path(), false, 1).unwrap();
+        Self::over(Ledger::open(dir.path(), false, 1).unwrap(), dir)
+    }
+
+    /// Over a log that something is in.
+    pub(crate) fn over(ledger: Ledger, dir: tempfile::TempDir) -> Self {
         let shared = ledger.shared();
         let (sequencer, thread) = sequencer::start(ledger, Readiness::default()).unwrap();
         let context = Context {
@@ -107,7 +111,7 @@ impl World {
         (answer.events, answer.next_page_token)
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.context.sequencer.send(Message::Stop).await.unwrap();
         tokio::task::spawn_blocking(move || self.thread.join()).await.unwrap().unwrap();
     }
@@ -246,6 +250,14 @@ async fn an_address_is_explained_with_its_history_and_the_status_tells_the_quoru
     let picture = explain("203.0.113.7").await.unwrap().into_inner();
     assert_eq!((picture.hosts, picture.witnesses.len()), (2, 2));
     assert_eq!(picture.entry.unwrap().tier(), Tier::Suppress);
+    let standing = picture.standing.unwrap();
+    let mut keepers: Vec<_> =
+        standing.keepers.iter().map(|one| (&one.host_id[..], one.renews, one.away)).collect();
+    keepers.sort_unstable();
+    assert_eq!(keepers, [("a", true, true), ("b", true, true)], "they report, but have no stream");
+    let seconds = |time: Option<prost_types::Timestamp>| time.unwrap().seconds;
+    let quiet = seconds(standing.quiet_time) - seconds(standing.active_time);
+    assert_eq!(quiet, i64::try_from(Policy::default().ttl_quiet.as_secs()).unwrap());
     assert_eq!(picture.history.iter().map(kind_of).collect::<Vec<_>>(), [EventKind::Listed]);
     assert!(Reason::MalformedField.is_in(&explain("203.0.113.0/24").await.unwrap_err()));
     let status =

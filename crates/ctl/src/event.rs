@@ -1,5 +1,6 @@
 //! Events as programs see them: the names of protobuf's JSON form. How people read them is `event/words.rs`.
 
+mod advice;
 mod words;
 
 use sekisho_wire::pb::v1::{self as pb, event::Kind as Told};
@@ -30,6 +31,8 @@ pub(crate) struct Shown {
     pub(crate) kind: String,
     pub(crate) about: String,
     pub(crate) what: String,
+    /// What the operator can do about it; empty where nothing is to be done.
+    pub(crate) advice: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,6 +66,8 @@ enum Kind {
     Withheld {
         prefix: String,
         cause: &'static str,
+        units: i32,
+        hosts: i32,
     },
     LimitReached {
         limit: &'static str,
@@ -85,6 +90,7 @@ enum Kind {
     },
     HostCalm {
         host_id: String,
+        uncounted: i64,
     },
     OutageBegan {
         host_id: String,
@@ -93,12 +99,21 @@ enum Kind {
     },
     OutageEnded {
         host_id: String,
+        ignored: i64,
     },
     HostLimited {
         host_id: String,
+        max: i64,
+    },
+    HostUnlimited {
+        host_id: String,
+        untracked: i64,
     },
     UnitsFull {
         max: i64,
+    },
+    UnitsCleared {
+        lost: i64,
     },
     HostObjected {
         host_id: String,
@@ -202,7 +217,12 @@ impl From<Told> for Kind {
                 reason: by.reason().as_str_name(),
                 entry: by.entry.map(AllowlistEntry::from),
             },
-            Told::Withheld(by) => Self::Withheld { cause: by.cause().as_str_name(), prefix: by.prefix },
+            Told::Withheld(by) => Self::Withheld {
+                cause: by.cause().as_str_name(),
+                prefix: by.prefix,
+                units: by.units,
+                hosts: by.hosts,
+            },
             Told::LimitReached(by) => {
                 Self::LimitReached { limit: by.limit().as_str_name(), max: by.max, prefix: by.prefix }
             }
@@ -213,13 +233,17 @@ impl From<Told> for Kind {
             Told::HostFlooded(by) => {
                 Self::HostFlooded { reason: by.reason().as_str_name(), units: by.units, host_id: by.host_id }
             }
-            Told::HostCalm(by) => Self::HostCalm { host_id: by.host_id },
+            Told::HostCalm(pb::HostCalm { host_id, uncounted }) => Self::HostCalm { host_id, uncounted },
             Told::OutageBegan(pb::OutageBegan { host_id, completed, expected }) => {
                 Self::OutageBegan { host_id, completed, expected }
             }
-            Told::OutageEnded(by) => Self::OutageEnded { host_id: by.host_id },
-            Told::HostLimited(by) => Self::HostLimited { host_id: by.host_id },
+            Told::OutageEnded(pb::OutageEnded { host_id, ignored }) => Self::OutageEnded { host_id, ignored },
+            Told::HostLimited(pb::HostLimited { host_id, max }) => Self::HostLimited { host_id, max },
+            Told::HostUnlimited(pb::HostUnlimited { host_id, untracked }) => {
+                Self::HostUnlimited { host_id, untracked }
+            }
             Told::UnitsFull(by) => Self::UnitsFull { max: by.max },
+            Told::UnitsCleared(by) => Self::UnitsCleared { lost: by.lost },
             Told::HostObjected(by) => Self::HostObjected {
                 tier: by.tier().as_str_name(),
                 host_id: by.host_id,

@@ -71,11 +71,12 @@ impl Show for Events {
     }
 }
 
-/// Events as columns; `wide` tells each one's place within its revision too.
+/// Events as columns; `wide` tells each one's place within its revision and what to do about it, too.
 pub(crate) fn table(events: &[Event], wide: bool) -> String {
     let mut head = vec!["TIME", "REVISION", "KIND", "ABOUT", "WHAT"];
     if wide {
         head.insert(2, "ORDINAL");
+        head.push("DO");
     }
     let row = |event: &Event| {
         let shown = &event.shown;
@@ -84,6 +85,9 @@ pub(crate) fn table(events: &[Event], wide: bool) -> String {
             row.push(event.ordinal.to_string());
         }
         row.extend([shown.kind.clone(), shown.about.clone(), shown.what.clone()]);
+        if wide {
+            row.push(shown.advice.clone());
+        }
         row
     };
     columns(&head, events.iter().map(row))
@@ -185,7 +189,11 @@ fn print(event: &Event, printer: &mut Printer<'_>) -> io::Result<()> {
         Format::Table | Format::Wide => {
             let (time, revision) = (moment(event.time.as_ref()), event.revision.to_string());
             let about = if event.shown.about.is_empty() { "-" } else { &event.shown.about };
-            row(printer, [&time, &revision, &event.shown.kind, &clean(about)], &clean(&event.shown.what))
+            let mut what = clean(&event.shown.what);
+            if printer.format == Format::Wide && !event.shown.advice.is_empty() {
+                what = format!("{what}; do: {}", event.shown.advice);
+            }
+            row(printer, [&time, &revision, &event.shown.kind, &clean(about)], &what)
         }
     }
 }

@@ -62,9 +62,33 @@ struct Explanation {
     prefixes: Vec<PrefixPicture>,
     #[serde(skip_serializing_if = "Option::is_none")]
     past: Option<PastListings>,
+    prefixes_past: Vec<PastListings>,
     forbidden: &'static str,
     wanted: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standing: Option<Standing>,
     history: Vec<Event>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Standing {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active_time: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quiet_time: Option<Stamp>,
+    keepers: Vec<Keeper>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Keeper {
+    host_id: String,
+    zone: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_time: Option<Stamp>,
+    renews: bool,
+    away: bool,
 }
 
 #[derive(Serialize)]
@@ -126,8 +150,27 @@ impl From<ExplainResponse> for Explanation {
             quorums: of.quorums.map(Quorums::from),
             prefixes: of.prefixes.into_iter().map(PrefixPicture::from).collect(),
             past: of.past.map(PastListings::from),
+            prefixes_past: of.prefixes_past.into_iter().map(PastListings::from).collect(),
+            standing: of.standing.map(Standing::from),
             history: of.history.into_iter().map(Event::from).collect(),
         }
+    }
+}
+
+impl From<pb::Standing> for Standing {
+    fn from(of: pb::Standing) -> Self {
+        Self {
+            active_time: of.active_time.map(Stamp),
+            quiet_time: of.quiet_time.map(Stamp),
+            keepers: of.keepers.into_iter().map(Keeper::from).collect(),
+        }
+    }
+}
+
+impl From<pb::Keeper> for Keeper {
+    fn from(of: pb::Keeper) -> Self {
+        let pb::Keeper { host_id, zone, seen_time, renews, away } = of;
+        Self { host_id, zone, seen_time: seen_time.map(Stamp), renews, away }
     }
 }
 

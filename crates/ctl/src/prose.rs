@@ -22,6 +22,7 @@ pub(crate) fn explanation(address: &Prefix, of: &ExplainResponse, wide: bool, no
     let now = of.time.as_ref().map_or(now, readable::moment);
     let parts = [
         lines(&verdict::is(address, of, now)),
+        kept_up(of, now),
         seen(of, now),
         objections(of, now),
         prefixes(of),
@@ -34,6 +35,28 @@ pub(crate) fn explanation(address: &Prefix, of: &ExplainResponse, wide: bool, no
 
 fn lines(sentences: &[String]) -> String {
     sentences.iter().map(|sentence| format!("{}\n", clean(sentence))).collect()
+}
+
+/// Who keeps the entry up, which may be wider than the address.
+fn kept_up(of: &ExplainResponse, now: Moment) -> String {
+    let (Some(entry), Some(standing)) = (&of.entry, &of.standing) else { return String::new() };
+    let row = |keeper: &pb::Keeper| {
+        let seen = keeper.seen_time.map(Stamp);
+        let is_away = if keeper.away { "away" } else { "yes" };
+        vec![
+            keeper.host_id.clone(),
+            keeper.zone.clone(),
+            ago(seen.as_ref(), now),
+            yes(keeper.renews),
+            is_away.to_owned(),
+        ]
+    };
+    if standing.keepers.is_empty() {
+        return format!("No host keeps {} up.\n", clean(&entry.prefix));
+    }
+    let rows = standing.keepers.iter().map(row);
+    let head = ["HOST", "ZONE", "SEEN", "RENEWS", "CONNECTED"];
+    format!("Who sees or hits something in {}:\n{}", clean(&entry.prefix), columns(&head, rows))
 }
 
 fn seen(of: &ExplainResponse, now: Moment) -> String {
@@ -115,14 +138,16 @@ fn prefixes(of: &ExplainResponse) -> String {
 }
 
 fn past(of: &ExplainResponse, now: Moment) -> String {
-    let Some(past) = &of.past else { return String::new() };
-    let end = past.end_time.map(Stamp);
-    let last = when(moment(end.as_ref()), &ago(end.as_ref(), now));
-    lines(&[format!(
-        "{} was listed {} before, the last until {last}; each doubles the time of the next.",
-        past.prefix,
-        some(past.listings.into(), "time")
-    )])
+    let one = |past: &pb::PastListings| {
+        let end = past.end_time.map(Stamp);
+        let last = when(moment(end.as_ref()), &ago(end.as_ref(), now));
+        format!(
+            "{} was listed {} before, the last until {last}; each doubles the time of the next.",
+            past.prefix,
+            some(past.listings.into(), "time")
+        )
+    };
+    lines(&of.past.iter().chain(&of.prefixes_past).map(one).collect::<Vec<_>>())
 }
 
 fn history(of: &ExplainResponse, wide: bool) -> String {

@@ -56,7 +56,11 @@ impl Engine {
         let flooded = self.hosts.by_number(host).is_some_and(|record| record.is_flooded(now));
         let report = Report { host, seen: now - batch.age, counts: !flooded, keep: self.keep() };
         if self.hosts.is_in_outage(host, now) {
-            self.counters.outage_rows += (batch.observations.len() + batch.hits.len()) as u64;
+            let ignored = (batch.observations.len() + batch.hits.len()) as u64;
+            self.counters.outage_rows += ignored;
+            if let Some(record) = self.hosts.by_number_mut(host) {
+                record.held.ignored += ignored;
+            }
         } else {
             self.take_rows(report, batch, step);
         }
@@ -90,11 +94,12 @@ impl Engine {
             return;
         }
         self.counters.observations += 1;
-        if let Some(record) = self.hosts.by_number_mut(report.host) {
-            record.observations += 1;
-        }
         let sockets = u8::try_from(row.sockets).unwrap_or(u8::MAX);
         let counts = report.counts || sockets > 1;
+        if let Some(record) = self.hosts.by_number_mut(report.host) {
+            record.observations += 1;
+            record.held.uncounted += u64::from(!counts);
+        }
         let new = Sighting::new(report.host, report.seen, row.retransmits, sockets, counts);
         self.sight(report, (row.unit, spot), new, step);
     }
@@ -178,12 +183,17 @@ impl Engine {
         let owned = self.evidence.owned_by(host);
         if let Some(record) = self.hosts.by_number_mut(host) {
             if owned >= share {
+                record.held.untracked += 1;
                 if !core::mem::replace(&mut record.is_limited, true) {
-                    step.events.push(Event::HostLimited { host: record.id.clone() });
+                    step.events.push(Event::HostLimited { host: record.id.clone(), max: share as u64 });
                 }
                 return false;
             }
-            record.is_limited &= owned >= share / 2;
+            if record.is_limited && owned < share / 2 {
+                record.is_limited = false;
+                let untracked = core::mem::take(&mut record.held.untracked);
+                step.events.push(Event::HostUnlimited { host: record.id.clone(), untracked });
+            }
         }
         if self.evidence.is_full()
             && let Some((gone, was_fresh)) = self.evidence.evict(self.horizon)
@@ -191,6 +201,7 @@ impl Engine {
             self.blocks.remove(gone);
             if was_fresh {
                 self.counters.evicted_units += 1;
+                self.units_lost += 1;
                 if !core::mem::replace(&mut self.units_full, true) {
                     step.events.push(Event::UnitsFull { max: self.bounds.units as u64 });
                 }

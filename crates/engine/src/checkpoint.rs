@@ -39,6 +39,8 @@ pub struct Checkpoint {
     pub held_back: Vec<(Limit, u64)>,
     /// Whether units went since too many are tracked, and there has been no room since.
     pub units_full: bool,
+    /// Units with fresh evidence that went since then.
+    pub units_lost: u64,
     /// The widest prefixes in which a bombed one was said to be withheld, and when.
     pub withheld: Vec<(Moment, Prefix)>,
     /// Entries that evidence listed within the last minute, the oldest first.
@@ -211,6 +213,7 @@ impl Engine {
             seen_rate: self.seen_rate.buckets().collect(),
             held_back: self.held_back().collect(),
             units_full: self.units_full,
+            units_lost: self.units_lost,
             withheld: self.withheld.iter().map(|(prefix, said)| (*said, *prefix)).collect(),
             recent: self.recent.iter().copied().collect(),
             hosts: self.hosts.records().to_vec(),
@@ -243,6 +246,7 @@ impl Engine {
         (engine.policy, engine.counters) = (from.policy, from.counters);
         (engine.chance, engine.units_full) = (from.chance, from.units_full);
         engine.withheld = from.withheld.into_iter().map(|(said, prefix)| (prefix, said)).collect();
+        engine.units_lost = from.units_lost;
         engine.counted_rate = Rate::restored(from.counted_rate);
         engine.seen_rate = Rate::restored(from.seen_rate);
         engine.held_back = from.held_back.into_iter().collect();

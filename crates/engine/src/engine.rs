@@ -113,6 +113,8 @@ pub struct Engine {
     pub(crate) withheld: BTreeMap<Prefix, Moment>,
     /// Whether units went since too many are tracked, and there has been no room since.
     pub(crate) units_full: bool,
+    /// Units with fresh evidence that went since then.
+    pub(crate) units_lost: u64,
 }
 
 impl Default for Engine {
@@ -156,6 +158,7 @@ impl Engine {
             held_back: BTreeMap::new(),
             withheld: BTreeMap::new(),
             units_full: false,
+            units_lost: 0,
         }
     }
 

@@ -36,7 +36,7 @@ impl Engine {
     }
 
     /// How long nothing may be seen of an entry; none if it may be for ever.
-    fn quiet_time(&self, prefix: &Prefix) -> Option<Duration> {
+    pub(crate) fn quiet_time(&self, prefix: &Prefix) -> Option<Duration> {
         let quiet = Some(self.policy.ttl_quiet).filter(|quiet| !quiet.is_zero())?;
         let repeats = self.entries.get(prefix)?.repeats;
         Some(quiet.saturating_mul(1u32.checked_shl(repeats).unwrap_or(u32::MAX)).min(self.policy.ttl_max))

@@ -22,6 +22,8 @@ pub struct Explanation {
     pub allowed: Vec<Allowed>,
     /// What holds it off after an unblock, and until when.
     pub hold: Option<(Prefix, Moment)>,
+    /// How the entry stands, if evidence listed it: it may be wider than the unit.
+    pub standing: Option<StandingPicture>,
     /// Who sees it stuck or hits it, fresh ones only; the most recent first.
     pub witnesses: Vec<Witness>,
     /// Who has connections with it, fresh ones only; the most recent first.
@@ -36,10 +38,39 @@ pub struct Explanation {
     pub prefixes: Vec<PrefixPicture>,
     /// The memory of its listings before.
     pub past: Option<PastListing>,
+    /// The memory of the listings of its prefixes, the narrowest first.
+    pub prefixes_past: Vec<PastListing>,
     /// What would keep it off if its quorum was met.
     pub forbidden: Option<Cause>,
     /// The tier that evidence asks for now; none if no quorum is met.
     pub wanted: Option<Tier>,
+}
+
+/// Who keeps an entry up, and when it would end early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingPicture {
+    /// When something inside it was last seen or hit.
+    pub active: Moment,
+    /// When it ends if nothing is until then; none where a quiet entry does not end early. While a host is away
+    /// that keeps it up, it is only looked at again then.
+    pub quiet: Option<Moment>,
+    /// Who has seen or hit something inside it, the most recent first.
+    pub keepers: Vec<Keeper>,
+}
+
+/// One host that has seen or hit something inside an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keeper {
+    /// Who.
+    pub host: HostId,
+    /// Its failure domain.
+    pub zone: Option<Zone>,
+    /// When last, by the log's time.
+    pub seen: Moment,
+    /// Whether it counts for a renewal: it is fresh, and its host not in outage.
+    pub renews: bool,
+    /// Whether its host is not connected: the entry does not end early, since that one cannot tell.
+    pub is_away: bool,
 }
 
 /// One host that saw a unit stuck, or whose kernel drops its packets.

@@ -11,8 +11,9 @@ use sekisho_model::{Moment, Prefix, Tier, Unit};
 
 use crate::{
     blocks::block_of,
+    checkpoint::PastListing,
     engine::Engine,
-    explain::{CounterWitness, Counts, Explanation, PrefixPicture, Witness},
+    explain::{CounterWitness, Counts, Explanation, Keeper, PrefixPicture, StandingPicture, Witness},
     protected::Protection,
     witness::{Sighting, since},
 };
@@ -38,6 +39,7 @@ impl Engine {
                 .map(|protection| self.protection_text(prefix, protection)),
             allowed: self.allowlist.overlapping(&prefix, now).cloned().collect(),
             hold: self.holds.overlapping(&prefix, now).next().map(|hold| (hold.prefix, hold.until)),
+            standing: entry.and_then(|entry| self.explain_standing(&entry.prefix, now)),
             witnesses: self.explain_witnesses(unit, seen, now),
             counter: self.explain_counter(unit, horizon),
             hosts: count(counting.len()),
@@ -45,6 +47,7 @@ impl Engine {
             quorums: self.quorums(),
             prefixes: self.explain_prefixes(unit, now),
             past: self.past.get(&prefix).copied(),
+            prefixes_past: self.past_of_prefixes(unit),
             forbidden: if entry.is_some() { None } else { self.cause(&prefix, now) },
             wanted: self.wanted(unit, seen, now),
         }
@@ -60,6 +63,34 @@ impl Engine {
                 format!("{prefix} is loopback, link-local, multicast, reserved or translated")
             }
         }
+    }
+
+    /// Who keeps up the entry at `prefix`, and when it ends early; none for an order.
+    fn explain_standing(&self, prefix: &Prefix, now: Moment) -> Option<StandingPicture> {
+        let (standing, horizon) = (self.standings.get(prefix)?, self.horizon_at(now));
+        let keeper = |one: &Sighting| {
+            let record = self.hosts.by_number(one.host())?;
+            Some(Keeper {
+                host: record.id.clone(),
+                zone: record.zone.clone(),
+                seen: one.seen(),
+                renews: one.seen() >= horizon && !record.is_in_outage(now),
+                is_away: !record.connected,
+            })
+        };
+        // The look that is set may be from before it was seen last, or later since a host is away.
+        let quiet = self.quiet_time(prefix).map(|quiet| standing.active + quiet);
+        Some(StandingPicture {
+            active: standing.active,
+            quiet: quiet.map(|quiet| standing.check.map_or(quiet, |check| check.max(quiet))),
+            keepers: standing.witnesses.as_slice().iter().filter_map(keeper).collect(),
+        })
+    }
+
+    fn past_of_prefixes(&self, unit: Unit) -> Vec<PastListing> {
+        let block = block_of(unit);
+        let lengths = (self.widest(block.is_ipv4())..=block.length()).rev();
+        lengths.filter_map(|length| self.past.get(&block.widened(length)).copied()).collect()
     }
 
     fn explain_witnesses(&self, unit: Unit, seen: &[Sighting], now: Moment) -> Vec<Witness> {

@@ -56,7 +56,8 @@ impl Engine {
             }
             None if !was_flooded && host.flooded_until > Moment::EPOCH => {
                 host.flooded_until = Moment::EPOCH;
-                step.events.push(Event::HostCalm { host: host.id.clone() });
+                let uncounted = core::mem::take(&mut host.held.uncounted);
+                step.events.push(Event::HostCalm { host: host.id.clone(), uncounted });
             }
             None => {}
         }
@@ -70,7 +71,8 @@ impl Engine {
         let Some(collapse) = collapse else {
             if !was_out && host.outage_until > Moment::EPOCH {
                 host.outage_until = Moment::EPOCH;
-                step.events.push(Event::OutageEnded { host: id });
+                let ignored = core::mem::take(&mut host.held.ignored);
+                step.events.push(Event::OutageEnded { host: id, ignored });
             }
             return;
         };
@@ -155,7 +157,8 @@ impl Engine {
         }
         // Single units are held back for good cause all the time; a whole prefix is worth a word.
         if !is_unit(&prefix) && self.is_worth_saying(&prefix) {
-            step.events.push(Event::Withheld { prefix, cause });
+            let (units, hosts) = self.seen_in(&prefix);
+            step.events.push(Event::Withheld { prefix, cause, units, hosts });
         }
     }
 
@@ -192,6 +195,10 @@ impl Engine {
     /// Says so when there is room again, a quarter of all: a limit at which one goes and one comes is reached still.
     pub(crate) fn clear_limits(&mut self, step: &mut Step) {
         let now = self.now;
+        if self.units_full && has_a_quarter(self.evidence.len(), self.bounds.units) {
+            self.units_full = false;
+            step.events.push(Event::UnitsCleared { lost: core::mem::take(&mut self.units_lost) });
+        }
         for limit in [Limit::Entries, Limit::NewPerMinute] {
             let is_clear = match limit {
                 _ if !self.held_back.contains_key(&limit) => continue,
@@ -204,7 +211,13 @@ impl Engine {
                 step.events.push(Event::LimitCleared { limit, held });
             }
         }
-        self.units_full &= !has_a_quarter(self.evidence.len(), self.bounds.units);
+    }
+
+    /// How many units are stuck in `prefix`, and how many hosts saw them.
+    fn seen_in(&self, prefix: &Prefix) -> (u32, u32) {
+        let picture = self.picture(prefix, self.now);
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        (number(picture.units.len()), number(picture.hosts.len()))
     }
 
     /// Forgets what evidence did over a minute ago.

@@ -32,12 +32,25 @@ pub struct HostRecord {
     pub outage_until: Moment,
     /// Whether it was said that it is limited: it brought more single units than it may.
     pub is_limited: bool,
+    /// What of it guards held back.
+    pub held: Held,
     /// The minute that `minute_units` is about; it never goes back.
     pub minute: i64,
     /// Units that it saw stuck in that minute.
     pub minute_units: u64,
     /// What it usually completes, and what it completes now.
     pub meter: Meter,
+}
+
+/// What guards held back of a host, each since it began to act.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Observations of no more than one socket, while it was flooded.
+    pub uncounted: u64,
+    /// Observations and hits, while its path was broken.
+    pub ignored: u64,
+    /// Observations of units that were not tracked, since it had brought too many.
+    pub untracked: u64,
 }
 
 /// How many handshakes a host completes: by it, a broken path is told from an attack.
@@ -70,6 +83,7 @@ impl HostRecord {
             flooded_until: Moment::EPOCH,
             outage_until: Moment::EPOCH,
             is_limited: false,
+            held: Held::default(),
             minute: 0,
             minute_units: 0,
             meter: Meter::default(),

@@ -50,8 +50,10 @@ mod tests;
 pub use checkpoint::Checkpoint;
 pub use counters::Counters;
 pub use engine::{Engine, Recent};
-pub use explain::{CounterWitness, Counts, Explanation, PrefixPicture, Quorums, Witness};
-pub use hosts::{HostRecord, Meter};
+pub use explain::{
+    CounterWitness, Counts, Explanation, Keeper, PrefixPicture, Quorums, StandingPicture, Witness,
+};
+pub use hosts::{Held, HostRecord, Meter};
 pub use outcome::{
     AllowanceEnd, Cause, End, Event, Flood, Limit, OrderPreview, OrderResult, Outcome, Retier,
 };

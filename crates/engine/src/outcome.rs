@@ -164,6 +164,10 @@ pub enum Event {
         prefix: Prefix,
         /// Why.
         cause: Cause,
+        /// Units of it that are stuck.
+        units: u32,
+        /// Hosts that saw them.
+        hosts: u32,
     },
     /// A limit is reached: nothing is added until there is room. Once for each time.
     LimitReached {
@@ -203,6 +207,8 @@ pub enum Event {
     HostCalm {
         /// Who.
         host: HostId,
+        /// Observations of no more than one socket that it brought meanwhile.
+        uncounted: u64,
     },
     /// A host's path is broken: its evidence does not count.
     OutageBegan {
@@ -217,16 +223,32 @@ pub enum Event {
     OutageEnded {
         /// Who.
         host: HostId,
+        /// Observations and hits of it that were ignored meanwhile.
+        ignored: u64,
     },
     /// A host brought more units that nobody else sees than it may: further ones are not tracked.
     HostLimited {
         /// Who.
         host: HostId,
+        /// How many it may bring.
+        max: u64,
+    },
+    /// There is room again for what a host alone sees.
+    HostUnlimited {
+        /// Who.
+        host: HostId,
+        /// Observations of it that were ignored meanwhile, since their units were not tracked.
+        untracked: u64,
     },
     /// Too many units are tracked: the oldest go. Once for each time that it fills up.
     UnitsFull {
         /// How many there may be.
         max: u64,
+    },
+    /// There is room again for units.
+    UnitsCleared {
+        /// How many went meanwhile that had been seen within the window.
+        lost: u64,
     },
     /// A host has connections with a unit that is listed.
     Objected {

@@ -1,5 +1,6 @@
 //! Reading: what the services show. Everything is sorted, and nothing here changes anything.
 
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use sekisho_model::{Allowed, Digest, Entry, HostId, Member, Moment, Policy, Prefix, Revision};
@@ -64,6 +65,11 @@ impl Engine {
     /// The allowances that share an address with `prefix`: first those that cover it.
     pub fn allowlist_overlapping(&self, prefix: &Prefix) -> impl Iterator<Item = &Allowed> + use<'_> {
         self.allowlist.overlapping(prefix, Moment::from_millis(i64::MIN))
+    }
+
+    /// The addresses of a DNS name of the never-list, sorted; `None` when the policy does not have the name.
+    pub fn addresses_of(&self, name: &str) -> Option<Vec<IpAddr>> {
+        self.protected.addresses_of(name).map(<[IpAddr]>::to_vec)
     }
 
     /// All hosts ever seen, sorted by id.

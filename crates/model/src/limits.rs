@@ -17,10 +17,12 @@ pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 pub const MAX_BATCH_ROWS: usize = 10_000;
 /// Most addresses of its own that an agent may name.
 pub const MAX_HOST_ADDRESSES: usize = 256;
+/// Time between two looks of an agent at what its host must never see listed.
+pub const ADDRESSES_INTERVAL: Duration = Duration::from_secs(60);
+/// How long such an address stays after it was seen last.
+pub const ADDRESS_MEMORY: Duration = Duration::from_secs(3_600);
 /// Most hosts that the engine knows; further ones are refused.
 pub const MAX_HOSTS: usize = 100_000;
-/// Names of zones that the engine tells apart; hosts of further ones count as without a zone.
-pub const MAX_ZONE_NAMES: usize = 10_000;
 /// Oldest observation that is still taken.
 pub const MAX_OBSERVATION_AGE: Duration = Duration::from_secs(10 * 60);
 

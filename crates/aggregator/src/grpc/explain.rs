@@ -1,6 +1,9 @@
 //! Everything that the decision looks at for one address, as a message.
 
-use sekisho_engine::{CounterWitness, Counts, Explanation, PrefixPicture, Quorums, Witness};
+use sekisho_engine::{
+    CounterWitness, Counts, Explanation, Keeper, PrefixPicture, Quorums, StandingPicture, Witness,
+    checkpoint::PastListing,
+};
 use sekisho_model::Moment;
 use sekisho_wire::{
     pb::v1::{self as pb, ExplainResponse},
@@ -27,14 +30,38 @@ pub fn response(of: Explanation, history: Vec<pb::Event>) -> ExplainResponse {
         zones: readable::count(of.zones),
         quorums: Some(quorums(&of.quorums)),
         prefixes: of.prefixes.iter().map(picture).collect(),
-        past: of.past.map(|past| pb::PastListings {
-            prefix: past.prefix.to_string(),
-            listings: readable::count(past.count),
-            end_time: Some(readable::timestamp(past.ended)),
-        }),
+        past: of.past.as_ref().map(past),
         forbidden: of.forbidden.map_or(0, |cause| events::cause(cause) as i32),
         wanted: of.wanted.map_or(0, |tier| readable::tier(tier) as i32),
         history,
+        standing: of.standing.as_ref().map(standing),
+        prefixes_past: of.prefixes_past.iter().map(past).collect(),
+    }
+}
+
+fn past(of: &PastListing) -> pb::PastListings {
+    pb::PastListings {
+        prefix: of.prefix.to_string(),
+        listings: readable::count(of.count),
+        end_time: Some(readable::timestamp(of.ended)),
+    }
+}
+
+fn standing(of: &StandingPicture) -> pb::Standing {
+    pb::Standing {
+        active_time: Some(readable::timestamp(of.active)),
+        quiet_time: of.quiet.map(readable::timestamp),
+        keepers: of.keepers.iter().map(keeper).collect(),
+    }
+}
+
+fn keeper(of: &Keeper) -> pb::Keeper {
+    pb::Keeper {
+        host_id: of.host.to_string(),
+        zone: of.zone.as_ref().map(ToString::to_string).unwrap_or_default(),
+        seen_time: Some(readable::timestamp(of.seen)),
+        renews: of.renews,
+        away: of.is_away,
     }
 }
 

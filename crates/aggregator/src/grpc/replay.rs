@@ -6,22 +6,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sekisho_history::replay::{Difference, Kind, Listing, Progress, ReplayError, Replayed, Summary, replay};
+use sekisho_history::replay::{Progress, ReplayError, Replayed, replay};
 use sekisho_wire::{
     Reason,
-    pb::v1::{
-        self as pb, ReplayRequest, ReplayResponse, replay_response, replay_service_server::ReplayService,
-    },
+    pb::v1::{ReplayRequest, ReplayResponse, replay_response, replay_service_server::ReplayService},
     readable,
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use crate::{
-    events::large,
-    grpc::{Context, auth, operator, reading, stopping},
-};
+use crate::grpc::{Context, auth, operator, reading, stopping};
 
 /// Messages that wait to be taken.
 const WAITING: usize = 64;
@@ -80,13 +75,8 @@ fn progress(context: &Context, out: Out) -> impl FnMut(Progress) -> ControlFlow<
         }
         if told.is_none_or(|told| told.elapsed() >= PROGRESS_INTERVAL) {
             told = Some(Instant::now());
-            let progress = pb::ReplayProgress {
-                done: large(progress.done),
-                total: large(progress.total),
-                time: Some(readable::timestamp(progress.time)),
-            };
             // Where many wait to be read, one more says nothing.
-            drop(out.try_send(Ok(message(replay_response::Kind::Progress(progress)))));
+            drop(out.try_send(Ok(message(replay_response::Kind::Progress(progress.into())))));
         }
         ControlFlow::Continue(())
     }
@@ -94,10 +84,10 @@ fn progress(context: &Context, out: Out) -> impl FnMut(Progress) -> ControlFlow<
 
 /// Tells what came of it.
 async fn tell(out: &Out, replayed: Replayed) -> Result<(), Status> {
-    for difference in &replayed.differences {
-        send(out, replay_response::Kind::Difference(self::difference(difference))).await?;
+    for difference in replayed.differences {
+        send(out, replay_response::Kind::Difference(difference.into())).await?;
     }
-    send(out, replay_response::Kind::Summary(summary(replayed.summary))).await
+    send(out, replay_response::Kind::Summary(replayed.summary.into())).await
 }
 
 async fn send(out: &Out, kind: replay_response::Kind) -> Result<(), Status> {
@@ -126,45 +116,5 @@ fn failed(context: &Context, error: &ReplayError) -> Status {
             tracing::error!(%error, "the log cannot be replayed");
             Reason::LogUnavailable.status(text)
         }
-    }
-}
-
-fn difference(of: &Difference) -> pb::ReplayDifference {
-    pb::ReplayDifference {
-        prefix: of.prefix.to_string(),
-        kind: match of.kind {
-            Kind::More => pb::ReplayDifferenceKind::More,
-            Kind::Fewer => pb::ReplayDifferenceKind::Fewer,
-            Kind::Earlier => pb::ReplayDifferenceKind::Earlier,
-            Kind::Later => pb::ReplayDifferenceKind::Later,
-            Kind::OtherTier => pb::ReplayDifferenceKind::OtherTier,
-        } as i32,
-        happened: of.happened.as_ref().map(listing),
-        would_have: of.would_have.as_ref().map(listing),
-    }
-}
-
-fn listing(of: &Listing) -> pb::ReplayListing {
-    pb::ReplayListing {
-        tier: readable::tier(of.tier) as i32,
-        start_time: Some(readable::timestamp(of.start)),
-        end_time: of.end.map(readable::timestamp),
-        listings: readable::count(of.listings),
-    }
-}
-
-fn summary(of: Summary) -> pb::ReplaySummary {
-    pb::ReplaySummary {
-        start_time: Some(readable::timestamp(of.start)),
-        end_time: Some(readable::timestamp(of.end)),
-        log_entries: large(of.log_entries),
-        observations: large(of.observations),
-        happened: large(of.happened),
-        would_have: large(of.would_have),
-        in_both: large(of.in_both),
-        differences: large(of.differences),
-        left_out: large(of.left_out),
-        elapsed: of.elapsed.try_into().ok(),
-        caveats: of.caveats,
     }
 }

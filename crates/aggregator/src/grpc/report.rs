@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sekisho_model::{HostId, Input, Zone, limits::STREAM_BATCHES_IN_FLIGHT};
+use sekisho_model::{
+    HostId, Input, Zone,
+    limits::{MAX_HOSTS, STREAM_BATCHES_IN_FLIGHT},
+};
 use sekisho_wire::{
     Malformed, Reason,
     identity::Caller,
@@ -103,6 +106,10 @@ impl Session {
         if let Some(problem) = context.shared.problem().borrow().as_ref() {
             return Err(log_unavailable(problem));
         }
+        // The log forgets no host: who was refused would be again, and the log need not hear it each time.
+        if context.roster.get(&host).is_refused && context.shared.engine().host(&host).is_none() {
+            return Err(refused());
+        }
         let durable = context.shared.engine().durable_sequence(&host, hello.session);
         let replaced = CancellationToken::new();
         context.roster.update(&host, |presence| {
@@ -123,7 +130,8 @@ impl Session {
             replaced,
             context,
         };
-        if let Err(status) = session.join(Input::HostJoined { host, zone, addresses }).await {
+        let joined = session.join(Input::HostJoined { host, zone, addresses }).await;
+        if let Err(status) = joined.and_then(|()| session.admitted()) {
             session.end().await;
             return Err(status);
         }
@@ -135,6 +143,13 @@ impl Session {
         let (sender, taken) = oneshot::channel();
         self.submit(input, Reply::Taken(sender)).await?;
         taken.await.map_err(|_| stopping())?.map_err(|problem| log_unavailable(&problem))
+    }
+
+    /// Whether the engine knows the host now: one that it has no room for must not believe that it counts.
+    fn admitted(&self) -> Result<(), Status> {
+        let is_known = self.context.shared.engine().host(&self.host).is_some();
+        self.context.roster.update(&self.host, |presence| presence.is_refused = !is_known);
+        if is_known { Ok(()) } else { Err(refused()) }
     }
 
     /// Takes batches and tells what is durable, until one side ends.
@@ -228,11 +243,52 @@ impl Session {
     async fn end(self) {
         let left = self.context.roster.update(&self.host, |presence| {
             presence.reporting -= 1;
-            presence.reporting == 0
+            presence.reporting == 0 && !presence.is_refused
         });
         if left {
             // While stopping there may be nobody left to take it: the next start says it for all.
             drop(self.submit(Input::HostLeft { host: self.host.clone() }, Reply::None).await);
         }
+    }
+}
+
+/// There is no room for one more host.
+fn refused() -> Status {
+    Reason::LimitReached.status(format!(
+        "{MAX_HOSTS} hosts are known, and this one is not: its reports would not count; give it the name of one that is gone"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ledger::Ledger, tests::World};
+
+    fn joined(number: usize) -> Input {
+        let host = format!("host-{number}").parse().unwrap();
+        Input::HostJoined { host, zone: None, addresses: Vec::new() }
+    }
+
+    fn hello(host: &str) -> ReportHello {
+        ReportHello { host_id: host.into(), session: 1, ..ReportHello::default() }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_host_that_there_is_no_room_for_is_told_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), false, 1).unwrap();
+        let now = ledger.shared().now();
+        ledger.commit((0..MAX_HOSTS).map(joined).collect(), now).unwrap();
+        let world = World::over(ledger, dir);
+        let begin = async |host| Session::begin(world.context.clone(), None, hello(host)).await;
+        let Err(status) = begin("one-more").await else { panic!("it was taken") };
+        assert!(Reason::LimitReached.is_in(&status), "{status:?}");
+        let index = world.context.shared.engine().index();
+        let Err(status) = begin("one-more").await else { panic!("it was taken") };
+        assert!(Reason::LimitReached.is_in(&status), "{status:?}");
+        assert_eq!(world.context.shared.engine().index(), index, "the log hears it once");
+        assert_eq!(world.context.roster.reporting(), 0);
+        begin("host-7").await.unwrap().end().await;
+        world.stop().await;
     }
 }

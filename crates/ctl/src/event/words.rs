@@ -2,6 +2,7 @@
 
 use sekisho_wire::pb::v1::{self as pb, EventKind, event::Kind};
 
+use super::advice::advice;
 use crate::{
     event::Shown,
     table::span,
@@ -39,6 +40,8 @@ pub(crate) fn name(kind: EventKind) -> &'static str {
         EventKind::PolicyRefused => "policy-refused",
         EventKind::NameChanged => "name-changed",
         EventKind::HostRefused => "host-refused",
+        EventKind::HostUnlimited => "host-unlimited",
+        EventKind::UnitsCleared => "units-cleared",
     }
 }
 
@@ -47,7 +50,8 @@ pub(super) fn shown(kind: Option<&Kind>) -> Shown {
     let Some(kind) = kind else {
         return Shown { kind: "unknown".into(), what: "of a newer version".into(), ..Shown::default() };
     };
-    Shown { kind: name(kind_of(kind)).to_owned(), about: about(kind), what: what(kind) }
+    let advice = advice(kind).to_owned();
+    Shown { kind: name(kind_of(kind)).to_owned(), about: about(kind), what: what(kind), advice }
 }
 
 fn kind_of(kind: &Kind) -> EventKind {
@@ -74,6 +78,8 @@ fn kind_of(kind: &Kind) -> EventKind {
         Kind::PolicyRefused(_) => EventKind::PolicyRefused,
         Kind::NameChanged(_) => EventKind::NameChanged,
         Kind::HostRefused(_) => EventKind::HostRefused,
+        Kind::HostUnlimited(_) => EventKind::HostUnlimited,
+        Kind::UnitsCleared(_) => EventKind::UnitsCleared,
     }
 }
 
@@ -94,15 +100,18 @@ fn about(kind: &Kind) -> String {
         Kind::OutageBegan(by) => by.host_id.clone(),
         Kind::OutageEnded(by) => by.host_id.clone(),
         Kind::HostLimited(by) => by.host_id.clone(),
+        Kind::HostUnlimited(by) => by.host_id.clone(),
         Kind::HostObjected(by) => by.prefix.clone(),
         Kind::OrderTaken(by) => ordered(by.order.as_ref()).0,
         Kind::OrderRefused(by) => ordered(by.order.as_ref()).0,
         Kind::PolicyRefused(by) => by.key.clone(),
         Kind::NameChanged(by) => by.name.clone(),
         Kind::HostRefused(by) => by.host_id.clone(),
-        Kind::LimitCleared(_) | Kind::ChanceBoundMoved(_) | Kind::UnitsFull(_) | Kind::PolicyChanged(_) => {
-            String::new()
-        }
+        Kind::LimitCleared(_)
+        | Kind::ChanceBoundMoved(_)
+        | Kind::UnitsFull(_)
+        | Kind::UnitsCleared(_)
+        | Kind::PolicyChanged(_) => String::new(),
     }
 }
 
@@ -125,7 +134,12 @@ fn what(kind: &Kind) -> String {
             pb::AllowanceEnd::Disallowed => "an operator ordered it off".to_owned(),
             pb::AllowanceEnd::Unspecified => String::new(),
         },
-        Kind::Withheld(by) => format!("under carpet bombing, but {}", cause(by.cause())),
+        Kind::Withheld(by) => format!(
+            "under carpet bombing ({} stuck, seen by {}), but {}",
+            some(by.units.into(), "unit"),
+            some(by.hosts.into(), "host"),
+            cause(by.cause())
+        ),
         Kind::LimitReached(by) => {
             format!("{} ({}) is reached: nothing is added", limit(by.limit()), counted(by.max.into()))
         }
@@ -135,14 +149,23 @@ fn what(kind: &Kind) -> String {
         Kind::ChanceBoundMoved(by) => {
             format!("from {} to {} hosts: {} units in the window", by.from, by.to, counted(by.units))
         }
-        Kind::HostFlooded(_) | Kind::HostCalm(_) | Kind::HostLimited(_) | Kind::HostRefused(_) => host(kind),
+        Kind::HostFlooded(_)
+        | Kind::HostCalm(_)
+        | Kind::HostLimited(_)
+        | Kind::HostUnlimited(_)
+        | Kind::HostRefused(_) => host(kind),
         Kind::OutageBegan(by) => format!(
             "it completed {} handshakes where {} are usual: its evidence does not count",
             counted(by.completed),
             counted(by.expected)
         ),
-        Kind::OutageEnded(_) => "its evidence counts again".to_owned(),
+        Kind::OutageEnded(by) => {
+            format!("its evidence counts again; {} and hits were ignored", some(by.ignored, "observation"))
+        }
         Kind::UnitsFull(by) => format!("{} units are tracked: the oldest go", counted(by.max)),
+        Kind::UnitsCleared(by) => {
+            format!("there is room again; {} that had been seen lately went", some(by.lost, "unit"))
+        }
         Kind::HostObjected(by) => format!(
             "{} has {} with {}, which was at {}",
             by.host_id,
@@ -168,11 +191,18 @@ fn host(kind: &Kind) -> String {
             }
             _ => format!("it saw {} units this minute: single sockets do not count", counted(by.units)),
         },
-        Kind::HostCalm(_) => "it is not flooded any more".to_owned(),
-        Kind::HostLimited(_) => {
-            "it brought too many units that nobody else sees: further ones are not tracked".into()
+        Kind::HostCalm(by) => format!(
+            "it is not flooded any more; {} of single sockets did not count",
+            some(by.uncounted, "observation")
+        ),
+        Kind::HostLimited(by) => {
+            format!("it brought {} that nobody else sees: further ones are not tracked", some(by.max, "unit"))
         }
-        _ => "too many hosts are known: its reports are ignored".to_owned(),
+        Kind::HostUnlimited(by) => format!(
+            "there is room again for what it alone sees; {} had no room",
+            some(by.untracked, "observation")
+        ),
+        _ => "too many hosts are known: its reports are refused".to_owned(),
     }
 }
 
@@ -230,7 +260,7 @@ mod tests {
     use super::*;
 
     fn told(kind: &Kind) -> (String, String, String) {
-        let Shown { kind, about, what } = shown(Some(kind));
+        let Shown { kind, about, what, .. } = shown(Some(kind));
         (kind, about, what)
     }
 
@@ -246,9 +276,16 @@ mod tests {
         assert_eq!(what, "it saw 60,000,000 units this minute: single sockets do not count");
         let moved = Kind::ChanceBoundMoved(pb::ChanceBoundMoved { from: 3, to: 6, units: 1_000 });
         assert_eq!(told(&moved).2, "from 3 to 6 hosts: 1,000 units in the window");
-        let withheld =
-            pb::PrefixWithheld { prefix: "203.0.113.0/24".into(), cause: pb::Cause::Allowed as i32 };
-        assert_eq!(told(&Kind::Withheld(withheld)).2, "under carpet bombing, but it overlaps the allowlist");
+        let withheld = pb::PrefixWithheld {
+            prefix: "203.0.113.0/24".into(),
+            cause: pb::Cause::Allowed as i32,
+            units: 40,
+            hosts: 3,
+        };
+        assert_eq!(
+            told(&Kind::Withheld(withheld)).2,
+            "under carpet bombing (40 units stuck, seen by 3 hosts), but it overlaps the allowlist"
+        );
         let objected = pb::HostObjected {
             host_id: "edge-1".into(),
             unit: "203.0.113.7".into(),
@@ -260,6 +297,24 @@ mod tests {
             told(&Kind::HostObjected(objected)).2,
             "edge-1 has 1 connection with 203.0.113.7, which was at drop"
         );
+    }
+
+    #[test]
+    fn guards_that_end_say_how_much_they_held_back() {
+        let host_id = || "edge-1".to_owned();
+        let ends = [
+            Kind::HostCalm(pb::HostCalm { host_id: host_id(), uncounted: 1_234 }),
+            Kind::OutageEnded(pb::OutageEnded { host_id: host_id(), ignored: 1 }),
+            Kind::HostUnlimited(pb::HostUnlimited { host_id: host_id(), untracked: 0 }),
+            Kind::UnitsCleared(pb::UnitsCleared { lost: 70_000 }),
+        ];
+        let words = [
+            "it is not flooded any more; 1,234 observations of single sockets did not count",
+            "its evidence counts again; 1 observation and hits were ignored",
+            "there is room again for what it alone sees; no observations had no room",
+            "there is room again; 70,000 units that had been seen lately went",
+        ];
+        assert_eq!(ends.map(|kind| told(&kind).2), words);
     }
 
     #[test]

@@ -35,11 +35,33 @@ fn listed(about: &str, of: &ExplainResponse, entry: &pb::Entry, now: Moment) -> 
         (false, 0) => " unless it is renewed".to_owned(),
         (false, times) => format!(" unless it is renewed, as {} before", some(times.into(), "time")),
     };
-    vec![
+    let mut told = vec![
         format!("{about} is listed at {}{part}: {}.", tier(entry.tier()), done(entry.tier())),
         format!("Listed {since}: {}.", why_listed(entry.reason.as_ref())),
         format!("It ends {}{renewed}.", until(expires.as_ref(), now)),
-    ]
+    ];
+    told.extend(of.standing.as_ref().and_then(|standing| quiet(standing, entry, now)));
+    told
+}
+
+/// When it ends before its time, or what it waits for; none where it cannot.
+fn quiet(standing: &pb::Standing, entry: &pb::Entry, now: Moment) -> Option<String> {
+    let (active, quiet) = (standing.active_time.map(Stamp), standing.quiet_time.map(Stamp)?);
+    let is_sooner = entry.expire_time.map(Stamp).is_none_or(|expires| quiet.moment() < expires.moment());
+    let at = until(Some(&quiet), now);
+    let last = ago(active.as_ref(), now);
+    let away: Vec<&str> =
+        standing.keepers.iter().filter(|one| one.away).map(|one| one.host_id.as_str()).collect();
+    match away[..] {
+        _ if !is_sooner => None,
+        [] => {
+            Some(format!("It ends {at} already if nothing more is seen or hit in it; the last was {last}."))
+        }
+        _ => Some(format!(
+            "It does not end early while it waits for {}, away: that is looked at again {at}; the last was seen or hit in it {last}.",
+            away.join(", ")
+        )),
+    }
 }
 
 fn is_order(entry: &pb::Entry) -> bool {
@@ -168,6 +190,34 @@ mod tests {
         let mut unseen = unit("2001:db8::/64", 0, 0);
         unseen.quorums = Some(pb::Quorums { min_zones: 1, ..quorums() });
         assert!(takes(&unseen)[1].ends_with("(by the policy): 6 hosts missing."), "{:?}", takes(&unseen));
+    }
+
+    fn stands(away: &[&str], quiet: i64) -> Vec<String> {
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let keeper = |host: &str, away| pb::Keeper { host_id: host.into(), away, ..Default::default() };
+        let keepers = away.iter().map(|host| keeper(host, true)).chain([keeper("edge-1", false)]);
+        let standing =
+            pb::Standing { active_time: at(940), quiet_time: at(quiet), keepers: keepers.collect() };
+        let entry = pb::Entry { expire_time: at(2_000), ..Default::default() };
+        let of =
+            ExplainResponse { entry: Some(entry), standing: Some(standing), ..unit("203.0.113.7", 2, 1) };
+        is(&"203.0.113.7".parse().unwrap(), &of, Moment::from_millis(1_000_000)).split_off(3)
+    }
+
+    #[test]
+    fn an_early_end_is_told_and_what_it_waits_for() {
+        assert_eq!(
+            stands(&[], 1_240),
+            [
+                "It ends 1970-01-01T00:20:40Z (in 4m) already if nothing more is seen or hit in it; the last was 1m ago."
+            ]
+        );
+        assert_eq!(
+            stands(&["edge-3", "edge-4"], 1_240),
+            ["It does not end early while it waits for edge-3, edge-4, away: that is looked at again \
+              1970-01-01T00:20:40Z (in 4m); the last was seen or hit in it 1m ago."]
+        );
+        assert_eq!(stands(&[], 2_001), [""; 0], "its time is over before");
     }
 
     #[test]

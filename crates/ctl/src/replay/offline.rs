@@ -2,13 +2,10 @@
 
 use std::{ops::ControlFlow, path::Path, time::Duration};
 
-use sekisho_history::replay::{self as history, Kind, ReplayError, replay_directory};
+use sekisho_history::replay::{self as history, ReplayError, replay_directory};
 use sekisho_model::Policy;
 use sekisho_store::StoreError;
-use sekisho_wire::{
-    pb::v1::{self as pb, ReplayDifferenceKind},
-    readable,
-};
+use sekisho_wire::pb::v1 as pb;
 
 use super::{Progress, Replay};
 use crate::{errors::Failure, policy, table::Printer};
@@ -23,13 +20,13 @@ pub(crate) fn offline(
     let policy = load(file)?;
     let mut shown = Progress::new();
     let progress = |at: history::Progress| {
-        let time = Some(readable::timestamp(at.time));
-        shown.take(pb::ReplayProgress { done: large(at.done), total: large(at.total), time });
+        shown.take(at.into());
         ControlFlow::Continue(())
     };
     let replayed = replay_directory(dir, policy, since, progress).map_err(wrong)?;
-    let differences = replayed.differences.into_iter().map(|of| difference(of).into()).collect();
-    let summary = Some(summary(replayed.summary).into());
+    let differences = replayed.differences.into_iter().map(|of| pb::ReplayDifference::from(of).into());
+    let (differences, summary) =
+        (differences.collect(), Some(pb::ReplaySummary::from(replayed.summary).into()));
     Ok(printer.print(&Replay { differences, summary, left_out: 0 })?)
 }
 
@@ -50,49 +47,4 @@ fn wrong(error: ReplayError) -> Failure {
         }
         error => Failure::Replay(error),
     }
-}
-
-fn difference(of: history::Difference) -> pb::ReplayDifference {
-    let kind = match of.kind {
-        Kind::More => ReplayDifferenceKind::More,
-        Kind::Fewer => ReplayDifferenceKind::Fewer,
-        Kind::Earlier => ReplayDifferenceKind::Earlier,
-        Kind::Later => ReplayDifferenceKind::Later,
-        Kind::OtherTier => ReplayDifferenceKind::OtherTier,
-    };
-    pb::ReplayDifference {
-        prefix: of.prefix.to_string(),
-        kind: kind.into(),
-        happened: of.happened.map(listing),
-        would_have: of.would_have.map(listing),
-    }
-}
-
-fn listing(of: history::Listing) -> pb::ReplayListing {
-    pb::ReplayListing {
-        tier: readable::tier(of.tier).into(),
-        start_time: Some(readable::timestamp(of.start)),
-        end_time: of.end.map(readable::timestamp),
-        listings: readable::count(of.listings),
-    }
-}
-
-fn summary(of: history::Summary) -> pb::ReplaySummary {
-    pb::ReplaySummary {
-        start_time: Some(readable::timestamp(of.start)),
-        end_time: Some(readable::timestamp(of.end)),
-        log_entries: large(of.log_entries),
-        observations: large(of.observations),
-        happened: large(of.happened),
-        would_have: large(of.would_have),
-        in_both: large(of.in_both),
-        differences: large(of.differences),
-        left_out: large(of.left_out),
-        elapsed: of.elapsed.try_into().ok(),
-        caveats: of.caveats,
-    }
-}
-
-fn large(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -41,7 +41,10 @@ fn events_are_columns_the_newest_first() {
     assert!(lines[2].contains("host-flooded  edge-1       its kernel answers by SYN cookies"), "{}", ran.out);
     assert!(lines[3].ends_with("at drop: 4 hosts saw it stuck, 3 asked for"), "{}", ran.out);
     assert!(lines[5].ends_with("5         unknown       -            of a newer version"), "{}", ran.out);
-    assert!(fake.run("get events -o wide").out.contains("REVISION  ORDINAL  KIND"));
+    let wide = fake.run("get events -o wide").out;
+    let lines: Vec<&str> = wide.lines().collect();
+    assert!(lines[0].contains("REVISION  ORDINAL  KIND") && lines[0].ends_with("  DO"), "{wide}");
+    assert!(lines[1].ends_with("  -") && lines[2].ends_with("  look at its load and its backlog"), "{wide}");
 }
 
 #[test]

@@ -73,10 +73,25 @@ fn listed() -> pb::ExplainResponse {
         witnesses: vec![witness("edge-1", pb::WitnessCounts::Hit)],
         counter_witnesses: vec![counter],
         wanted: pb::Tier::Suppress as i32,
+        standing: Some(pb::Standing {
+            active_time: seconds(NOW - 20),
+            quiet_time: seconds(NOW + 220),
+            keepers: vec![keeper("edge-1", true, false), keeper("edge-3", false, true)],
+        }),
         past: None,
+        prefixes_past: vec![pb::PastListings {
+            prefix: "203.0.112.0/23".into(),
+            listings: 3,
+            end_time: seconds(NOW - 7_200),
+        }],
         history: vec![],
         ..unlisted()
     }
+}
+
+fn keeper(host: &str, renews: bool, away: bool) -> pb::Keeper {
+    let (host_id, zone, seen_time) = (host.into(), "east".into(), seconds(NOW - 20));
+    pb::Keeper { host_id, zone, seen_time, renews, away }
 }
 
 fn told(explanation: pb::ExplainResponse) -> String {
@@ -126,6 +141,11 @@ fn what_is_listed_says_by_what_and_until_when() {
             "Listed 2023-11-14T22:13:20Z (1h ago): 4 hosts saw it stuck, 3 asked for.\n",
             "It ends 3000-01-01T00:00:00Z (in ",
             "unless it is renewed, as 2 times before.\n",
+            "It does not end early while it waits for edge-3, away: that is looked at again 2023-11-14T23:17:00Z (in 3m40s); \
+             the last was seen or hit in it 20s ago.\n",
+            "\nWho sees or hits something in 203.0.113.0/24:\nHOST    ZONE  SEEN     RENEWS  CONNECTED\n\
+             edge-1  east  20s ago  yes     yes\nedge-3  east  20s ago  no      away\n",
+            "\n203.0.112.0/23 was listed 3 times before, the last until 2023-11-14T21:13:20Z (2h ago)",
             "  hit          -        no: it only keeps up what is listed\n",
             "Honest clients live there, so that evidence only suppresses it:\nHOST    SEEN    CONNECTIONS\n",
             "edge-9  5s ago  3\n",
@@ -133,7 +153,7 @@ fn what_is_listed_says_by_what_and_until_when() {
             "To take it off: sekishoctl unblock 203.0.113.0/24 --reason WHY\n",
         ],
     );
-    assert!(!out.contains("Lately") && !out.contains("was listed"), "{out}");
+    assert!(!out.contains("Lately") && !out.contains("203.0.113.7 was listed"), "{out}");
 }
 
 #[test]
@@ -184,6 +204,9 @@ fn programs_get_every_field() {
     assert_eq!(json["counterWitnesses"][0]["connections"], 3);
     assert_eq!(json["quorums"]["units"], 60_000_000);
     assert_eq!(json["prefixes"][0]["leastWithoutOne"], 3);
+    assert_eq!(json["standing"]["keepers"][1]["away"], true);
+    assert_eq!(json["standing"]["quietTime"], "2023-11-14T23:17:00Z");
+    assert_eq!(json["prefixesPast"][0]["listings"], 3);
     assert_eq!((&json["forbidden"], &json["wanted"]), (&"CAUSE_UNSPECIFIED".into(), &"TIER_SUPPRESS".into()));
     assert!(json.get("past").is_none() && json.get("hold").is_none());
     let yaml: serde_json::Value =

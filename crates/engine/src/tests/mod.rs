@@ -4,6 +4,8 @@ mod audit;
 mod bounds;
 mod chance_rules;
 mod evidence_rules;
+mod explained;
+mod held;
 mod histories;
 mod list_rules;
 mod naive;

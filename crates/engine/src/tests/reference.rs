@@ -109,7 +109,7 @@ const MET: &str = "listed unit suppress, listed unit drop, listed prefix suppres
     removed order Expired, removed order Unblocked, removed order Allowed, removed order Never, \
     removed order Covered, withheld Never, withheld Allowed, withheld Held, withheld Covered, reached Entries, \
     reached NewPerMinute, LimitCleared, flooded Units, flooded Cookies, HostCalm, OutageBegan, OutageEnded, \
-    HostLimited, UnitsFull, Objected, ChanceBound, OrderTaken, OrderRefused, PolicyChanged, PolicyRefused, \
+    HostLimited, HostUnlimited, UnitsFull, UnitsCleared, Objected, ChanceBound, OrderTaken, OrderRefused, PolicyChanged, PolicyRefused, \
     NameChanged, HostJoined, HostLeft, HostRefused, Allowed, Disallowed";
 
 #[test]

@@ -30,6 +30,7 @@ pub(super) fn encode(state: &Checkpoint) -> pb::CheckpointHead {
         seen_rate: rate(&state.seen_rate),
         held_back: state.held_back.iter().map(|(limit, held)| held_back(*limit, *held)).collect(),
         units_full: state.units_full,
+        units_lost: state.units_lost,
         withheld: state.withheld.iter().map(|(said, prefix)| withheld(*said, *prefix)).collect(),
     }
 }
@@ -49,6 +50,7 @@ pub(super) fn decode(head: &pb::CheckpointHead) -> Result<Checkpoint, Malformed>
         seen_rate: rate(&head.seen_rate),
         held_back: head.held_back.iter().map(held_back_from).collect::<Result<_, _>>()?,
         units_full: head.units_full,
+        units_lost: head.units_lost,
         withheld: head.withheld.iter().map(withheld_from).collect::<Result<_, _>>()?,
         recent: Vec::new(),
         hosts: Vec::new(),

@@ -1,6 +1,6 @@
 //! The hosts of a checkpoint.
 
-use sekisho_engine::{HostRecord, Meter};
+use sekisho_engine::{Held, HostRecord, Meter};
 use sekisho_model::Moment;
 use sekisho_wire::{Malformed, observation, pb::log::v1 as pb};
 
@@ -24,6 +24,7 @@ pub(super) fn encode(host: &HostRecord) -> pb::CheckpointHost {
         minute: host.minute,
         minute_units: host.minute_units,
         meter: Some(meter(&host.meter)),
+        held: Some(held(host.held)),
     }
 }
 
@@ -46,7 +47,18 @@ pub(super) fn decode(host: &pb::CheckpointHost) -> Result<HostRecord, Malformed>
         minute: host.minute,
         minute_units: host.minute_units,
         meter: host.meter.as_ref().map(meter_from).transpose()?.unwrap_or_default(),
+        held: host.held.map(held_from).unwrap_or_default(),
     })
+}
+
+fn held(held: Held) -> pb::CheckpointHeld {
+    let Held { uncounted, ignored, untracked } = held;
+    pb::CheckpointHeld { uncounted, ignored, untracked }
+}
+
+fn held_from(held: pb::CheckpointHeld) -> Held {
+    let pb::CheckpointHeld { uncounted, ignored, untracked } = held;
+    Held { uncounted, ignored, untracked }
 }
 
 fn meter(meter: &Meter) -> pb::CheckpointMeter {

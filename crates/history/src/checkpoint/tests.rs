@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use sekisho_engine::{
-    Engine, HostRecord, Limit, Meter, Recent,
+    Engine, Held, HostRecord, Limit, Meter, Recent,
     checkpoint::{
         CounterRecord, CounterSighting, DoneRequest, Hold, PastListing, ResolvedName, SightingRecord,
         StandingRecord, UnitRecord,
@@ -67,6 +67,7 @@ fn host(name: &str) -> HostRecord {
         flooded_until: moment(9),
         outage_until: moment(10),
         is_limited: true,
+        held: Held { uncounted: 17, ignored: 18, untracked: u64::MAX },
         minute: -11,
         minute_units: 12,
         meter: Meter {
@@ -95,6 +96,7 @@ fn full() -> Checkpoint {
     };
     (state.chance, state.units_full) = (4, true);
     state.withheld = vec![(moment(3), prefix("198.51.100.0/24"))];
+    state.units_lost = 19;
     (state.counted_rate, state.seen_rate) = (vec![(340_000, 5), (340_001, 6)], vec![(-1, u64::MAX)]);
     state.held_back = vec![(Limit::Entries, 3), (Limit::NewPerMinute, 0)];
     let recent = |at, text, is_new| Recent { at: moment(at), prefix: prefix(text), is_new };

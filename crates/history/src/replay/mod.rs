@@ -7,6 +7,7 @@
 mod begin;
 mod caveats;
 mod listings;
+mod messages;
 mod run;
 
 #[cfg(test)]

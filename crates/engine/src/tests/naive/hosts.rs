@@ -20,6 +20,8 @@ pub(super) struct Host {
     pub(super) totals: Option<(Totals, Totals)>,
     last: Totals,
     pub(super) is_limited: bool,
+    /// What of it was held back: while flooded, in outage, limited.
+    pub(super) held: [u64; 3],
     minute: i64,
     minute_units: u64,
     flooded_until: Option<Moment>,
@@ -46,6 +48,7 @@ impl Naive {
             totals: None,
             last: Totals::default(),
             is_limited: false,
+            held: [0; 3],
             minute: 0,
             minute_units: 0,
             flooded_until: None,
@@ -105,7 +108,8 @@ impl Naive {
             () if cookies => Flood::Cookies,
             () if one.flooded_until.is_some_and(|until| until <= now) => {
                 one.flooded_until = None;
-                self.events.push(Event::HostCalm { host: one.id.clone() });
+                let uncounted = core::mem::take(&mut one.held[0]);
+                self.events.push(Event::HostCalm { host: one.id.clone(), uncounted });
                 return;
             }
             () => return,

@@ -19,12 +19,18 @@ impl Naive {
         let share = (self.bounds.units / HOST_UNITS_SHARE).max(1);
         let alone = self.line.iter().filter(|one| one.owner == host && !one.is_shared).count();
         if alone >= share {
+            self.hosts[host].held[2] += 1;
             if !core::mem::replace(&mut self.hosts[host].is_limited, true) {
-                self.events.push(Event::HostLimited { host: self.hosts[host].id.clone() });
+                let (host, max) = (self.hosts[host].id.clone(), share as u64);
+                self.events.push(Event::HostLimited { host, max });
             }
             return false;
         }
-        self.hosts[host].is_limited &= alone >= share / 2;
+        if self.hosts[host].is_limited && alone < share / 2 {
+            self.hosts[host].is_limited = false;
+            let untracked = core::mem::take(&mut self.hosts[host].held[2]);
+            self.events.push(Event::HostUnlimited { host: self.hosts[host].id.clone(), untracked });
+        }
         if self.line.len() >= self.bounds.units {
             self.let_one_go();
         }
@@ -61,6 +67,7 @@ impl Naive {
                     continue;
                 }
                 self.drop_at(at);
+                self.lost += u64::from(is_fresh);
                 if is_fresh && !core::mem::replace(&mut self.is_filled, true) {
                     self.events.push(Event::UnitsFull { max: self.bounds.units as u64 });
                 }
@@ -80,7 +87,10 @@ impl Naive {
                 }
             }
         }
-        self.is_filled &= self.line.len() * 4 > self.bounds.units * 3;
+        if self.is_filled && self.line.len() * 4 <= self.bounds.units * 3 {
+            self.is_filled = false;
+            self.events.push(Event::UnitsCleared { lost: core::mem::take(&mut self.lost) });
+        }
         self.sweep_counter();
     }
 

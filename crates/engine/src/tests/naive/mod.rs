@@ -112,6 +112,8 @@ pub(in crate::tests) struct Naive {
     sights: Vec<Sight>,
     line: Vec<Tracked>,
     is_filled: bool,
+    /// Units that were seen lately and went since then.
+    lost: u64,
     told: Vec<Told>,
     told_line: Vec<Unit>,
     /// When IPv4 units got their first counting sighting.
@@ -151,6 +153,7 @@ impl Naive {
             sights: Vec::new(),
             line: Vec::new(),
             is_filled: false,
+            lost: 0,
             told: Vec::new(),
             told_line: Vec::new(),
             counted: Vec::new(),
@@ -241,7 +244,9 @@ impl Naive {
         if !is_recent {
             return;
         }
-        if !self.is_in_outage(host) {
+        if self.is_in_outage(host) {
+            self.hosts[host].held[1] += (batch.observations.len() + batch.hits.len()) as u64;
+        } else {
             self.take_rows(host, seen, batch);
         }
         for told in &batch.completed {

@@ -66,7 +66,8 @@ impl Naive {
         let host = &mut self.hosts[host];
         if host.outage_until.is_some_and(|until| until <= self.now) {
             host.outage_until = None;
-            self.events.push(Event::OutageEnded { host: host.id.clone() });
+            let ignored = core::mem::take(&mut host.held[1]);
+            self.events.push(Event::OutageEnded { host: host.id.clone(), ignored });
         }
     }
 

@@ -199,7 +199,9 @@ impl Naive {
             self.withheld.retain(|one| one.0 != around || one.1 + window > self.now);
             if self.withheld.iter().all(|one| one.0 != around) {
                 self.withheld.push((around, self.now));
-                self.events.push(Event::Withheld { prefix: *prefix, cause });
+                let picture = self.picture(prefix);
+                let hosts = u32::try_from(picture.hosts.len()).unwrap();
+                self.events.push(Event::Withheld { prefix: *prefix, cause, units: picture.units, hosts });
             }
         }
     }

@@ -14,7 +14,13 @@ pub(super) fn block_of(unit: Unit) -> Prefix {
 
 impl Naive {
     pub(super) fn take_row(&mut self, host: usize, seen: Moment, row: &Observation) {
-        if row.retransmits < self.policy.min_retransmits || !self.admit(host, row.unit) {
+        if row.retransmits < self.policy.min_retransmits {
+            return;
+        }
+        if self.is_flooded(host) && row.sockets <= 1 {
+            self.hosts[host].held[0] += 1;
+        }
+        if !self.admit(host, row.unit) {
             return;
         }
         let is_first = !self.has_fresh(row.unit, false);
