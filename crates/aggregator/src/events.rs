@@ -133,6 +133,8 @@ fn entry_kind(event: &Event) -> Option<Kind> {
                 Retier::Quorum => pb::RetierReason::Quorum,
                 Retier::CounterEvidence => pb::RetierReason::CounterEvidence,
                 Retier::Faded => pb::RetierReason::Faded,
+                Retier::Probation => pb::RetierReason::Probation,
+                Retier::Policy => pb::RetierReason::Policy,
             } as i32,
         })),
         Event::Removed { entry, why } => Some(Kind::Removed(pb::EntryRemoved {
@@ -153,6 +155,7 @@ fn removal(why: End) -> pb::RemovalReason {
         End::Covered => pb::RemovalReason::Covered,
         End::Narrowed => pb::RemovalReason::Narrowed,
         End::Outage => pb::RemovalReason::Outage,
+        End::Policy => pb::RemovalReason::Policy,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{roster::Roster, shared::Shared};
 type Read = fn(&Counters) -> u64;
 
 /// Counters of the engine: name, what it counts, where it stands.
-const COUNTERS: [(&str, &str, Read); 28] = [
+const COUNTERS: [(&str, &str, Read); 29] = [
     ("sekisho.batches", "Batches taken from agents", |c| c.batches),
     ("sekisho.batches.duplicate", "Batches ignored: taken before", |c| c.duplicate_batches),
     ("sekisho.observations", "Observations taken as evidence", |c| c.observations),
@@ -41,6 +41,11 @@ const COUNTERS: [(&str, &str, Read); 28] = [
     ("sekisho.hits.ignored", "Hits ignored: too old, or of a unit that evidence has not listed", |c| {
         c.ignored_hits
     }),
+    (
+        "sekisho.completed.ignored",
+        "Rows of counter-evidence ignored: their host told of too many units",
+        |c| c.ignored_completed,
+    ),
     ("sekisho.entries.removed", "Entries that came off for another cause than their end", |c| c.removed),
     ("sekisho.entries.withheld.allowed", "Quorums that listed nothing: allowlisted", |c| c.withheld_allowed),
     ("sekisho.entries.withheld.held", "Quorums that listed nothing: held off since unblocked", |c| {

@@ -4,7 +4,7 @@ use core::hint::black_box;
 
 use sekisho_model::{
     Batch, Completed, Hit, Moment, Observation, Prefix, Tier, Unit,
-    limits::{HOST_UNITS_SHARE, MAX_OBSERVATION_AGE},
+    limits::{COUNTER_WITNESSES, HOST_UNITS_SHARE, MAX_OBSERVATION_AGE},
 };
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     checkpoint::CounterSighting,
     engine::Engine,
     evidence::{Noted, Spot, WARMED},
+    news::FRESH_SHARE,
     outcome::{Event, Retier},
     step::Step,
     witness::{Keep, Sighting},
@@ -45,7 +46,7 @@ impl Engine {
         // Of an old batch only the totals are taken.
         let is_recent = self.is_recent(batch, now);
         let rows = if is_recent { &batch.observations[..] } else { &[] };
-        self.judge_host(host, rows, grown, step);
+        self.judge_host(host, rows, grown, now - batch.age, step);
         self.refresh_chance(step);
         if !is_recent {
             self.counters.stale_observations += batch.observations.len() as u64;
@@ -140,7 +141,7 @@ impl Engine {
         if noted.is_listed {
             self.uphold(report, &unit.prefix());
         }
-        if noted.is_new_pair {
+        if noted.is_news {
             self.watch_block(unit, step);
         }
         let decision = self.decide_seen(unit, self.evidence.sightings(noted), noted.is_listed, self.now);
@@ -158,8 +159,10 @@ impl Engine {
             self.counters.untracked += 1;
             return None;
         }
+        let lately = report.seen - self.policy.window / FRESH_SHARE;
         let (keep, standings) = (report.keep.in_zones(self.hosts.zone_of()), &self.standings);
-        let noted = self.evidence.note((unit, spot), new, keep, || standings.get(&unit.prefix()).is_some());
+        let noted =
+            self.evidence.note((unit, spot), new, lately, keep, || standings.get(&unit.prefix()).is_some());
         if noted.is_new {
             self.blocks.add(unit);
         }
@@ -227,14 +230,23 @@ impl Engine {
         self.counters.completed += 1;
         let connections = row.connections;
         let new = CounterSighting { host: report.host, seen: report.seen, connections };
-        let before = self.counter.note(row.unit, new, self.horizon);
-        let Some(entry) = self.entries.covering(&row.unit.prefix(), self.now).next() else { return };
-        // The first proof since it is listed, or after none for a window.
-        let since = self.horizon.max(entry.created);
-        let is_news = report.seen >= entry.created && before.is_none_or(|before| before < since);
-        let (prefix, tier, expires) = (entry.prefix, entry.tier, entry.expires);
-        let may_move = entry.reason.is_evidence() && tier > Tier::Suppress;
-        if is_news && let Some(record) = self.hosts.by_number(report.host) {
+        let covering = self.entries.covering(&row.unit.prefix(), self.now).next();
+        let listed = covering.map(|entry| (entry.prefix, entry.tier, entry.expires, entry.created));
+        let may_move =
+            covering.is_some_and(|entry| entry.reason.is_evidence() && entry.tier > Tier::Suppress);
+        // What is fresh, and of this listing.
+        let since = listed.map_or(self.horizon, |(.., created)| self.horizon.max(created));
+        let known = self.counter.of(row.unit, since);
+        let is_news = known.len() < COUNTER_WITNESSES && known.iter().all(|one| one.host != report.host);
+        if !self.counter.note(row.unit, new, self.horizon) {
+            self.counters.ignored_completed += 1;
+            return;
+        }
+        let Some((prefix, tier, expires, created)) = listed else { return };
+        if is_news
+            && report.seen >= created
+            && let Some(record) = self.hosts.by_number(report.host)
+        {
             self.counters.objections += 1;
             let host = record.id.clone();
             step.events.push(Event::Objected { host, unit: row.unit, connections, prefix, tier });

@@ -1,14 +1,17 @@
 //! Carpet bombing: many units of one prefix that are stuck at once, each perhaps only once. The narrowest
 //! prefix that shows it is listed, in place of what is listed inside it.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 
-use sekisho_model::{Moment, Prefix, Reason, Tier, Unit, limits::PREFIX_UNITS_BASE};
+use sekisho_model::{Entry, Moment, Prefix, Reason, Tier, Unit, limits::PREFIX_UNITS_BASE};
 
 use crate::{
     blocks::{block_length, block_of},
     chance::prefix_bound,
-    engine::Engine,
+    engine::{Engine, Recent},
     outcome::{End, Event},
     standing::is_unit,
     step::Step,
@@ -16,8 +19,10 @@ use crate::{
     witness::{Sighting, Witnesses, since},
 };
 
-/// Units that may be looked at for each row of a log entry.
-const UNITS_PER_ROW: usize = 4;
+/// Units that may be looked up for each row of a log entry.
+const UNITS_PER_ROW: usize = 16;
+/// Hosts of which any two could be one that lies and one with a few strays.
+const FEW_HOSTS: usize = 3;
 /// The most units that chance can ask for: all that the widest prefix has.
 const MOST_UNITS: u32 = 65_536;
 
@@ -30,7 +35,7 @@ pub(crate) struct Picture {
     pub(crate) hosts: BTreeMap<u32, Moment>,
     /// Units that would be left without the host that alone saw the most.
     pub(crate) without_one: usize,
-    /// Units that were looked at.
+    /// Units that were looked up, tracked or not.
     looked: usize,
 }
 
@@ -38,11 +43,16 @@ impl Engine {
     /// Looks at the blocks in line, as far as the rows of this log entry pay for it.
     pub(crate) fn look_at_blocks(&mut self, step: &mut Step) {
         let mut budget = PREFIX_UNITS_BASE + UNITS_PER_ROW * step.rows;
-        let mut bars = None;
+        let (mut bars, mut done) = (None, BTreeSet::new());
         while budget > 0 {
             let Some(block) = self.blocks.next() else { return };
             let bars: &Vec<u32> = bars.get_or_insert_with(|| self.bars());
-            let looked = self.look_at(&block, bars, step);
+            let looked = match self.standings.wide_over_block(&block) {
+                // What was decided about it holds for all of its blocks.
+                Some(listed) if !done.insert(listed) => 0,
+                Some(listed) => self.look_at_listed(&listed, step),
+                None => self.look_at(&block, bars, step),
+            };
             budget = budget.saturating_sub(1 + looked);
         }
     }
@@ -66,9 +76,15 @@ impl Engine {
         }
     }
 
-    /// Units that must be left without the most talkative host, and that keep a prefix up.
-    pub(crate) fn half_of_the_units(&self) -> usize {
-        self.policy.prefix_min_units.div_ceil(2) as usize
+    /// Units that must be left without the most talkative host, when `hosts` saw something: more where two of many
+    /// did, so that nobody lists a prefix with the help of another host's few ordinary ones.
+    pub(crate) fn least_without_one(&self, hosts: usize) -> usize {
+        let asked = self.policy.prefix_min_units;
+        if hosts < FEW_HOSTS && self.hosts.connected() as usize >= FEW_HOSTS {
+            asked as usize
+        } else {
+            asked.div_ceil(2) as usize
+        }
     }
 
     /// The fewest units that make a prefix of an IPv4 length bombed, from a block's to the widest; for IPv6
@@ -93,8 +109,8 @@ impl Engine {
         let mut alone = BTreeMap::<u32, usize>::new();
         for block in self.inhabited(prefix).filter(|block| !narrower.iter().any(|one| one.covers(block))) {
             for unit in units_within(&block).into_iter().flatten() {
-                let Some((all, _)) = self.evidence.look(unit) else { continue };
                 picture.looked += 1;
+                let Some((all, _)) = self.evidence.look(unit) else { continue };
                 let seen = since(all, horizon).iter();
                 let seen: Vec<&Sighting> =
                     seen.filter(|one| !self.hosts.is_in_outage(one.host(), now)).collect();
@@ -118,12 +134,12 @@ impl Engine {
     pub(crate) fn is_bombed(&self, picture: &Picture, least: u32, tier: Tier) -> bool {
         let hosts: Vec<u32> = picture.hosts.keys().copied().collect();
         picture.units.len() >= least as usize
-            && picture.without_one >= self.half_of_the_units()
+            && picture.without_one >= self.least_without_one(hosts.len())
             && self.is_quorum(&hosts, self.asked(tier))
     }
 
     /// The tier at which a bombed prefix is listed.
-    fn prefix_tier(&self, prefix: &Prefix, picture: &Picture, least: u32) -> Option<Tier> {
+    pub(crate) fn prefix_tier(&self, prefix: &Prefix, picture: &Picture, least: u32) -> Option<Tier> {
         let strictest = self.policy.prefix_tier?;
         let is_capped = self.counter.has_in(prefix, self.horizon);
         let strictest = if is_capped { Tier::Suppress } else { strictest };
@@ -157,12 +173,8 @@ impl Engine {
         lengths.map(|length| prefix_bound(units, length, MOST_UNITS)).collect()
     }
 
-    /// Looks at one block, and does what there is to do. Returns how many units were looked at.
+    /// Looks at one block that no entry covers, and does what there is to do. Returns how many units were looked up.
     fn look_at(&mut self, block: &Prefix, bars: &[u32], step: &mut Step) -> usize {
-        let listed = self.standings.wide_overlapping(block).find(|one| one.covers(block));
-        if let Some(listed) = listed {
-            return self.look_at_listed(&listed, step);
-        }
         if self.policy.prefix_tier.is_none() {
             return 0;
         }
@@ -190,8 +202,7 @@ impl Engine {
     fn list_prefix(&mut self, prefix: Prefix, tier: Tier, picture: &Picture, least: u32, step: &mut Step) {
         let witnesses = self.take_place(&prefix, step);
         let reason = self.prefix_reason(picture, least, tier);
-        self.withheld = self.withheld.filter(|withheld| *withheld != prefix);
-        self.recent.push_back((self.now, prefix));
+        self.recent.push_back(Recent { at: self.now, prefix, is_new: true });
         let hosts = self.names_of(self.witnesses_of(picture).as_slice());
         self.list(prefix, tier, reason, hosts, witnesses, step);
         self.merge_halves(prefix, step);
@@ -256,7 +267,7 @@ impl Engine {
             let whole = half.widened(half.length() - 1);
             let halves: Vec<_> = self.entries.overlapping(&whole, self.now).cloned().collect();
             let [one, other] = &halves[..] else { return };
-            let alike = |entry: &sekisho_model::Entry| {
+            let alike = |entry: &Entry| {
                 entry.prefix.length() == half.length() && entry.reason.is_evidence() && entry.tier == one.tier
             };
             if !(alike(one) && alike(other)) || self.forbidden(&whole, self.now).is_some() {
@@ -264,7 +275,7 @@ impl Engine {
             }
             let witnesses = self.take_place(&whole, step);
             let (picture, least) = (self.picture(&whole, self.now), self.least_units(&whole));
-            let entry = sekisho_model::Entry {
+            let entry = Entry {
                 prefix: whole,
                 reason: self.prefix_reason(&picture, least, one.tier),
                 expires: one.expires.max(other.expires),
@@ -291,22 +302,53 @@ impl Engine {
             return 0;
         }
         let picture = self.picture(prefix, self.now);
-        let raised = self.prefix_tier(prefix, &picture, self.least_units(prefix));
-        if let Some(tier) = raised.filter(|tier| *tier > entry.tier) {
+        let mut looked = picture.looked;
+        let least = self.least_units(prefix);
+        let shown = self.prefix_tier(prefix, &picture, least);
+        let is_narrow = entry.tier == Tier::Suppress && picture.units.len() < least.div_ceil(2) as usize;
+        if let Some(tier) = shown.filter(|tier| *tier > entry.tier) {
             self.raise(prefix, tier, step);
-            return picture.looked;
-        }
-        let is_narrow = entry.tier == Tier::Suppress && picture.units.len() < self.half_of_the_units();
-        if is_narrow && is_old {
+        } else if is_narrow && is_old {
             self.withdraw(prefix, &picture.units, step);
         } else if !is_narrow && self.is_half_over(&entry, self.now) {
-            let standing = self.standings.get(prefix).map_or(&[][..], |one| one.witnesses.as_slice());
-            let units = u32::try_from(picture.units.len()).ok();
-            if let Some(tier) = self.upheld(entry.tier, standing, self.now) {
-                self.renew(prefix, tier, units, step);
+            let narrower = is_old.then(|| self.narrower(prefix, &picture, &mut looked)).flatten();
+            match narrower {
+                Some((inner, tier)) => self.narrow(prefix, inner, tier, step),
+                None => self.renew_prefix(&entry, shown, &picture, step),
             }
         }
-        picture.looked
+        looked
+    }
+
+    /// Renews a prefix that is upheld. One at `drop` that does not show itself bombed now goes on at `suppress`, where
+    /// what is bombed does.
+    fn renew_prefix(&mut self, entry: &Entry, shown: Option<Tier>, picture: &Picture, step: &mut Step) {
+        let standing = self.standings.get(&entry.prefix).map_or(&[][..], |one| one.witnesses.as_slice());
+        let units = u32::try_from(picture.units.len()).ok();
+        if let Some(tier) = self.upheld(entry.tier, standing, self.now) {
+            self.renew(&entry.prefix, tier.min(shown.unwrap_or(Tier::Suppress)), units, step);
+        }
+    }
+
+    /// The narrowest prefix that holds all that is seen in `prefix`, if it is bombed by itself.
+    fn narrower(&self, prefix: &Prefix, picture: &Picture, looked: &mut usize) -> Option<(Prefix, Tier)> {
+        let (first, last) = (picture.units.first()?.prefix(), picture.units.last()?.prefix());
+        let lengths = (prefix.length() + 1..=block_length(prefix.is_ipv4())).rev();
+        let inner = lengths.map(|length| first.widened(length)).find(|inner| inner.covers(&last))?;
+        let picture = self.picture(&inner, self.now);
+        *looked += picture.looked;
+        let tier = self.prefix_tier(&inner, &picture, self.least_units(&inner))?;
+        self.forbidden(&inner, self.now).is_none().then_some((inner, tier))
+    }
+
+    /// The attack narrowed to `inner`, which takes the place of `prefix`.
+    fn narrow(&mut self, prefix: &Prefix, inner: Prefix, tier: Tier, step: &mut Step) {
+        let (picture, least) = (self.picture(&inner, self.now), self.least_units(&inner));
+        let witnesses = self.witnesses_in(&inner);
+        self.drop_entry(prefix, End::Narrowed, step);
+        let reason = self.prefix_reason(&picture, least, tier);
+        let hosts = self.names_of(self.witnesses_of(&picture).as_slice());
+        self.list(inner, tier, reason, hosts, witnesses, step);
     }
 
     /// The attack narrowed: lists those of `units` that have a quorum of their own instead, if there are any.

@@ -12,6 +12,8 @@ const ADDRESSES: f64 = 221.0 * 16_777_216.0;
 const TOLERATED: f64 = 0.01;
 /// Accidents a window that are put up with among the prefixes of one length; there are up to nine lengths.
 const TOLERATED_OF_A_LENGTH: f64 = 0.001;
+/// What is split off from numbers that would grow too large.
+const HUGE: f64 = 1e200;
 /// The width of a bucket.
 const BUCKET_MS: i64 = 5_000;
 /// The longest window that a policy may ask for.
@@ -26,12 +28,18 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 /// Only the four basic operations are used, which IEEE 754 defines to the last bit.
 fn smallest(units: u64, bins: f64, tolerated: f64, most: u32) -> u32 {
     let mean = units as f64 / bins;
-    let mut expected = units as f64;
+    // The number is expected·10^(200·scale): it grows beyond what an f64 holds before it shrinks.
+    let (mut expected, mut scale) = (units as f64, 0u32);
     for k in 1..=most {
-        if expected < tolerated {
+        if scale == 0 && expected < tolerated {
             return k;
         }
         expected = expected * mean / f64::from(k);
+        if expected > HUGE {
+            (expected, scale) = (expected / HUGE, scale + 1);
+        } else if scale > 0 && expected < 1.0 {
+            (expected, scale) = (expected * HUGE, scale - 1);
+        }
     }
     most
 }

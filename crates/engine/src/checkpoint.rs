@@ -8,7 +8,7 @@ use sekisho_model::{Allowed, Change, Digest, Entry, Moment, Order, Policy, Prefi
 use crate::{
     chance::Rate,
     counters::Counters,
-    engine::{Bounds, Engine},
+    engine::{Bounds, Engine, Recent},
     evidence::Place,
     hosts::{HostRecord, Hosts},
     outcome::Limit,
@@ -41,10 +41,10 @@ pub struct Checkpoint {
     pub units_full: bool,
     /// Units with fresh evidence that went since then.
     pub units_lost: u64,
-    /// The bombed prefix that was last said to be withheld.
-    pub withheld: Option<Prefix>,
+    /// The widest prefixes in which a bombed one was said to be withheld, and when.
+    pub withheld: Vec<(Moment, Prefix)>,
     /// Entries that evidence listed within the last minute, the oldest first.
-    pub recent: Vec<(Moment, Prefix)>,
+    pub recent: Vec<Recent>,
     /// The hosts in the order of their numbers: the first has number 0.
     pub hosts: Vec<HostRecord>,
     /// The names on the policy's never-list, sorted.
@@ -214,7 +214,7 @@ impl Engine {
             held_back: self.held_back().collect(),
             units_full: self.units_full,
             units_lost: self.units_lost,
-            withheld: self.withheld,
+            withheld: self.withheld.iter().map(|(prefix, said)| (*said, *prefix)).collect(),
             recent: self.recent.iter().copied().collect(),
             hosts: self.hosts.records().to_vec(),
             names: self.protected.names().map(name).collect(),
@@ -244,8 +244,9 @@ impl Engine {
         (engine.index, engine.revision) = (from.index, from.revision);
         (engine.now, engine.horizon) = (from.now, from.horizon);
         (engine.policy, engine.counters) = (from.policy, from.counters);
-        (engine.chance, engine.units_full, engine.withheld) = (from.chance, from.units_full, from.withheld);
-        engine.units_lost = from.units_lost;
+        (engine.chance, engine.units_full, engine.units_lost) =
+            (from.chance, from.units_full, from.units_lost);
+        engine.withheld = from.withheld.into_iter().map(|(said, prefix)| (prefix, said)).collect();
         engine.counted_rate = Rate::restored(from.counted_rate);
         engine.seen_rate = Rate::restored(from.seen_rate);
         engine.held_back = from.held_back.into_iter().collect();

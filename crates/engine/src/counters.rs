@@ -28,6 +28,8 @@ pub struct Counters {
     pub hits: u64,
     /// Hits ignored: too old, or of nothing that evidence has listed.
     pub ignored_hits: u64,
+    /// Counter-evidence ignored: its host told of too many units.
+    pub ignored_completed: u64,
     /// Units that went, with evidence in the window, since too many are tracked.
     pub evicted_units: u64,
     /// Entries listed by evidence.

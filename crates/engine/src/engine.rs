@@ -60,6 +60,17 @@ impl Default for Bounds {
     }
 }
 
+/// What evidence did a moment ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recent {
+    /// When, by the log's time.
+    pub at: Moment,
+    /// To which prefix.
+    pub prefix: Prefix,
+    /// Whether it listed it; otherwise it moved it up.
+    pub is_new: bool,
+}
+
 /// The decision as a machine: log entries in, changes and events out.
 ///
 /// Invariants: entries are pairwise disjoint, none overlaps the allowlist or what is never listed,
@@ -94,12 +105,12 @@ pub struct Engine {
     pub(crate) requests: Requests,
     pub(crate) digest: Digest,
     pub(crate) counters: Counters,
-    /// What evidence listed within the last minute, in order.
-    pub(crate) recent: VecDeque<(Moment, Prefix)>,
+    /// What evidence listed or moved up within the last minute, in order.
+    pub(crate) recent: VecDeque<Recent>,
     /// Limits that are reached, and how many listings each has held back.
     pub(crate) held_back: BTreeMap<Limit, u64>,
-    /// The bombed prefix that was last said to be withheld.
-    pub(crate) withheld: Option<Prefix>,
+    /// The widest prefixes in which a bombed one was said to be withheld, and when.
+    pub(crate) withheld: BTreeMap<Prefix, Moment>,
     /// Whether units went since too many are tracked, and there has been no room since.
     pub(crate) units_full: bool,
     /// Units with fresh evidence that went since then.
@@ -145,7 +156,7 @@ impl Engine {
             counters: Counters::default(),
             recent: VecDeque::new(),
             held_back: BTreeMap::new(),
-            withheld: None,
+            withheld: BTreeMap::new(),
             units_full: false,
             units_lost: 0,
         }

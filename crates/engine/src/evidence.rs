@@ -53,8 +53,8 @@ pub(crate) struct Noted {
     at: u32,
     /// The unit was not tracked before.
     pub(crate) is_new: bool,
-    /// The host had no fresh sighting of it before.
-    pub(crate) is_new_pair: bool,
+    /// The host had no sighting of it lately.
+    pub(crate) is_news: bool,
     /// Nobody had a fresh one.
     pub(crate) is_first: bool,
     /// Nobody had a fresh one that counts, and now somebody has.
@@ -192,11 +192,12 @@ impl Evidence {
     }
 
     /// Takes a sighting in (see [`Witnesses::note`]); there is room for it. A new unit is listed already
-    /// if `is_listed` says so.
+    /// if `is_listed` says so. It is news of a host that had no sighting since `lately`.
     pub(crate) fn note(
         &mut self,
         (unit, spot): (Unit, Spot),
         new: Sighting,
+        lately: Moment,
         keep: Keep<'_>,
         is_listed: impl FnOnce() -> bool,
     ) -> Noted {
@@ -207,7 +208,7 @@ impl Evidence {
         let noted = Noted {
             at,
             is_new: known.is_none(),
-            is_new_pair: !before.iter().any(|old| old.host() == new.host()),
+            is_news: !before.iter().any(|old| old.host() == new.host() && old.seen() >= lately),
             is_first: before.is_empty(),
             is_first_counting: !before.iter().any(|old| old.counts()),
             is_listed: node.is_listed,
@@ -273,17 +274,13 @@ impl Evidence {
         None
     }
 
-    /// Forgets who saw the units that overlap `prefix`. They stay in line until their turn.
+    /// Forgets who saw the units that overlap `prefix`, unless those are too many. They stay in line until their
+    /// turn.
     pub(crate) fn forget(&mut self, prefix: &Prefix) {
-        let found: Vec<u32> = match units_within(prefix) {
-            Some(units) => units.filter_map(|unit| self.index.get(unit)).collect(),
-            None => {
-                let lines = self.single.iter().chain(&self.shared).copied();
-                lines.filter(|at| prefix.overlaps(&self.node(*at).unit.prefix())).collect()
+        for unit in units_within(prefix).into_iter().flatten() {
+            if let Some(at) = self.index.get(unit) {
+                self.node_mut(at).witnesses = Witnesses::default();
             }
-        };
-        for at in found {
-            self.node_mut(at).witnesses = Witnesses::default();
         }
     }
 
@@ -407,7 +404,7 @@ mod tests {
         let room = evidence.is_full() && evidence.look(unit).is_none();
         let gone = room.then(|| evidence.evict(Moment::from_millis(horizon))).flatten();
         let sighting = Sighting::new(host, Moment::from_millis(seen), 1, 1, true);
-        evidence.note((unit, Spot::NONE), sighting, keep(horizon), || false);
+        evidence.note((unit, Spot::NONE), sighting, Moment::from_millis(0), keep(horizon), || false);
         gone
     }
 
@@ -485,12 +482,15 @@ mod tests {
         let all = addresses.map(|text| Unit::of(text.parse().unwrap()));
         for unit in all {
             let sighting = Sighting::new(0, Moment::from_millis(1), 1, 1, true);
-            evidence.note((unit, Spot::NONE), sighting, keep(0), || false);
+            evidence.note((unit, Spot::NONE), sighting, Moment::from_millis(0), keep(0), || false);
         }
         let left = |evidence: &Evidence| all.map(|unit| evidence.of(unit).len());
         evidence.forget(&"203.0.113.0/24".parse().unwrap());
         assert_eq!(left(&evidence), [0, 0, 1, 1, 1, 1]);
-        evidence.forget(&"2001:db8::/32".parse().unwrap());
+        evidence.forget(&"2001:db8::/47".parse().unwrap());
+        assert_eq!(left(&evidence), [0, 0, 1, 1, 1, 1], "too many to look at each");
+        evidence.forget(&"2001:db8::/48".parse().unwrap());
+        evidence.forget(&"2001:db8:1::/48".parse().unwrap());
         assert_eq!(left(&evidence), [0, 0, 1, 0, 0, 1]);
         evidence.forget(&"2001:db9::1".parse().unwrap());
         assert_eq!(left(&evidence), [0, 0, 1, 0, 0, 0]);
@@ -501,8 +501,14 @@ mod tests {
         let mut evidence = Evidence::new(10);
         let mut note = |host, seen, counts, horizon| {
             let sighting = Sighting::new(host, Moment::from_millis(seen), 1, 1, counts);
-            let noted = evidence.note((Unit::V4(1), Spot::NONE), sighting, keep(horizon), || true);
-            (noted.is_new, noted.is_new_pair, noted.is_first, noted.is_first_counting)
+            let noted = evidence.note(
+                (Unit::V4(1), Spot::NONE),
+                sighting,
+                Moment::from_millis(0),
+                keep(horizon),
+                || true,
+            );
+            (noted.is_new, noted.is_news, noted.is_first, noted.is_first_counting)
         };
         assert_eq!(note(0, 1, false, 0), (true, true, true, false));
         assert_eq!(note(0, 2, false, 0), (false, false, false, true), "two sockets count");

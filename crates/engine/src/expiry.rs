@@ -6,6 +6,7 @@ use sekisho_model::{Moment, Prefix};
 
 use crate::{
     engine::Engine,
+    guards::MINUTE,
     outcome::{AllowanceEnd, End},
     step::Step,
 };
@@ -60,10 +61,13 @@ impl Engine {
     }
 
     /// The earliest moment at which a tick would change something: when an entry or an allowance ends or an
-    /// entry is to be looked at, or at once where blocks are in line. `None` when there is nothing to do.
+    /// entry is to be looked at, when a listing is a minute old and a limit held others back, or at once where blocks
+    /// are in line. `None` when there is nothing to do.
     pub fn poll_timeout(&self) -> Option<Moment> {
         let at_once = self.blocks.waiting().next().map(|_| self.now);
+        let is_limited = !self.held_back.is_empty();
+        let minute = self.recent.front().filter(|_| is_limited).map(|one| one.at + MINUTE);
         let ends = [self.entries.first(), self.allowlist.first(), self.standings.first_check()];
-        ends.into_iter().flatten().map(|(moment, _)| moment).chain(at_once).min()
+        ends.into_iter().flatten().map(|(moment, _)| moment).chain(at_once).chain(minute).min()
     }
 }

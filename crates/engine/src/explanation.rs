@@ -141,7 +141,7 @@ impl Engine {
                 units: count(picture.units.len()),
                 least_units: least,
                 without_one: count(picture.without_one),
-                least_without_one: count(self.half_of_the_units()),
+                least_without_one: count(self.least_without_one(hosts.len())),
                 hosts: count(hosts.len()),
                 least_hosts: count(self.asked(Tier::Suppress)),
                 zones: count(self.zones(&hosts)),

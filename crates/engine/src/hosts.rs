@@ -34,7 +34,7 @@ pub struct HostRecord {
     pub is_limited: bool,
     /// What of it guards held back.
     pub held: Held,
-    /// The minute of the log's time that `minute_units` is about.
+    /// The minute that `minute_units` is about; it never goes back.
     pub minute: i64,
     /// Units that it saw stuck in that minute.
     pub minute_units: u64,
@@ -56,7 +56,7 @@ pub struct Held {
 /// How many handshakes a host completes: by it, a broken path is told from an attack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meter {
-    /// When its totals were last taken, by the log's time; none before the first of a session.
+    /// When its last totals were seen; none before the first of a session.
     pub taken: Option<Moment>,
     /// Completed handshakes a second, in thousandths, as learnt; none before anything was.
     pub usual: Option<u64>,
@@ -112,9 +112,9 @@ impl HostRecord {
         })
     }
 
-    /// Counts `units` more that it saw stuck; returns how many those are in this minute.
-    pub(crate) fn count_units(&mut self, units: u64, now: Moment) -> u64 {
-        let minute = now.as_millis().div_euclid(60_000);
+    /// Counts `units` more that it saw stuck by `at`; returns how many those are in that minute.
+    pub(crate) fn count_units(&mut self, units: u64, at: Moment) -> u64 {
+        let minute = at.as_millis().div_euclid(60_000).max(self.minute);
         if core::mem::replace(&mut self.minute, minute) != minute {
             self.minute_units = 0;
         }

@@ -49,7 +49,7 @@ mod tests;
 
 pub use checkpoint::Checkpoint;
 pub use counters::Counters;
-pub use engine::Engine;
+pub use engine::{Engine, Recent};
 pub use explain::{
     CounterWitness, Counts, Explanation, Keeper, PrefixPicture, Quorums, StandingPicture, Witness,
 };

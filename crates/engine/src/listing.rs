@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use sekisho_model::{Entry, HostId, Moment, Prefix, Reason, Tier, Unit};
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, Recent},
     outcome::{Cause, Event, Retier},
     past::ttl,
     standing::{Standing, is_unit},
@@ -71,7 +71,7 @@ impl Engine {
         match decision {
             Decision::Leave => {}
             Decision::List(tier) => {
-                self.recent.push_back((self.now, unit.prefix()));
+                self.recent.push_back(Recent { at: self.now, prefix: unit.prefix(), is_new: true });
                 self.list_unit(unit, tier, step);
             }
             Decision::Raise(tier) => self.raise(&unit.prefix(), tier, step),
@@ -81,14 +81,18 @@ impl Engine {
     }
 
     fn decide_own(&self, entry: &Entry, unit: Unit, seen: &[Sighting], now: Moment) -> Decision {
-        if let Some(tier) = self.wanted(unit, seen, now).filter(|tier| *tier > entry.tier) {
+        let shown = self.wanted(unit, seen, now);
+        if let Some(tier) = shown.filter(|tier| *tier > entry.tier) {
             return Decision::Raise(tier);
         }
         if !self.is_half_over(entry, now) {
             return Decision::Leave;
         }
         let standing = self.standings.get(&entry.prefix).map_or(&[][..], |one| one.witnesses.as_slice());
-        self.upheld(entry.tier, standing, now).map_or(Decision::Leave, Decision::Renew)
+        // Whose SYNs are dropped shows nothing but hits: it goes on at suppress, where a victim shows itself within
+        // seconds and an honest client connects.
+        let upheld = self.upheld(entry.tier, standing, now);
+        upheld.map_or(Decision::Leave, |tier| Decision::Renew(tier.min(shown.unwrap_or(Tier::Suppress))))
     }
 
     /// Whether an entry is in the second half of its time.
@@ -192,6 +196,7 @@ impl Engine {
             _ => self.reason_now(old, tier),
         };
         self.put_retiered(prefix, tier, reason, expires, Retier::Quorum, step);
+        self.recent.push_back(Recent { at: self.now, prefix: *prefix, is_new: false });
     }
 
     /// Puts an entry into another tier.
@@ -231,7 +236,10 @@ impl Engine {
         let Some(old) = self.entries.get(prefix) else { return };
         let expires = self.now + ttl(&self.policy, old.repeats);
         if tier < old.tier {
-            return self.retier(prefix, tier, expires, Retier::Faded, step);
+            let standing = self.standings.get(prefix).map_or(&[][..], |one| one.witnesses.as_slice());
+            let is_upheld = self.upheld(old.tier, standing, self.now) == Some(old.tier);
+            let why = if is_upheld { Retier::Probation } else { Retier::Faded };
+            return self.retier(prefix, tier, expires, why, step);
         }
         let mut reason = self.reason_now(old, tier);
         if let (Reason::Prefix { units: before, .. }, Some(now)) = (&mut reason, units) {

@@ -30,20 +30,21 @@ pub(crate) struct Collapse {
 }
 
 impl Meter {
-    /// Takes a batch of these rows in, whose totals are `completed` more handshakes than the batch before of the
-    /// same session said; none for the first. Says whether they collapsed.
+    /// Takes a batch of these rows in, seen by `at`, whose totals are `completed` more handshakes than the batch
+    /// before of the same session said; none for the first. Says whether they collapsed.
     pub(crate) fn take(
         &mut self,
         rows: &[Observation],
         completed: Option<u64>,
-        now: Moment,
+        at: Moment,
     ) -> Option<Collapse> {
-        let taken = self.taken.replace(now);
+        let at = self.taken.map_or(at, |taken| taken.max(at));
+        let taken = self.taken.replace(at);
         let (Some(completed), Some(taken)) = (completed, taken) else {
-            *self = Self { taken: Some(now), usual: self.usual, ..Self::default() };
+            *self = Self { taken: Some(at), usual: self.usual, ..Self::default() };
             return None;
         };
-        self.millis = self.millis.saturating_add(whole_millis(now, taken));
+        self.millis = self.millis.saturating_add(whole_millis(at, taken));
         self.completed = self.completed.saturating_add(completed);
         for row in rows.iter().filter(|row| row.sockets > 0) {
             note_network(&mut self.networks, row.unit);
@@ -65,10 +66,10 @@ impl Meter {
         collapsed.then_some(collapse)
     }
 
-    /// The networks that are noted, if it looks as if the path was broken, with `completed` handshakes more: then
-    /// each further one is news.
-    pub(crate) fn suspects(&self, completed: u64, now: Moment) -> Option<Vec<Prefix>> {
-        let millis = self.millis.saturating_add(whole_millis(now, self.taken?));
+    /// The networks that are noted, if it looks as if the path was broken, with `completed` handshakes more by
+    /// `at`: then each further one is news.
+    pub(crate) fn suspects(&self, completed: u64, at: Moment) -> Option<Vec<Prefix>> {
+        let millis = self.millis.saturating_add(whole_millis(at, self.taken?));
         let completed = self.completed.saturating_add(completed);
         let expected = self.usual.unwrap_or(0).saturating_mul(millis);
         (completed.saturating_mul(COLLAPSED * 1_000_000) < expected).then(|| self.networks.clone())

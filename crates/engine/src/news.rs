@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use sekisho_model::{
-    Batch, Completed, Hit, Moment, Observation, Prefix, Tier, Unit, limits::LOGGED_WITNESSES,
+    Batch, Completed, Hit, Moment, Observation, Prefix, Tier, Unit,
+    limits::{COUNTER_WITNESSES, LOGGED_WITNESSES},
 };
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// A sighting is still fresh for one part in this many of the window.
-const FRESH_SHARE: u32 = 8;
+pub(crate) const FRESH_SHARE: u32 = 8;
 
 /// The batch as a whole, as it would be taken.
 struct Asked {
@@ -86,10 +87,11 @@ impl Engine {
     }
 
     fn is_counter_news(&self, row: &Completed, asked: &Asked) -> bool {
-        let known = self.counter.of(row.unit, asked.fresh);
         let entry = self.entries.covering(&row.unit.prefix(), asked.now).next();
-        let since = entry.map_or(Moment::EPOCH, |entry| entry.created);
-        !known.iter().any(|one| Some(one.host) == asked.host && one.seen >= since)
+        let since = entry.map_or(asked.fresh, |entry| entry.created.max(asked.fresh));
+        let known = self.counter.of(row.unit, since);
+        let may_move = entry.is_some_and(|entry| entry.reason.is_evidence() && entry.tier > Tier::Suppress);
+        may_move || known.len() < COUNTER_WITNESSES && known.iter().all(|one| Some(one.host) != asked.host)
     }
 
     /// Whether there are so many fresh witnesses that one more tells nothing, under this policy or in a replay;
@@ -112,7 +114,7 @@ impl Engine {
     fn networks_of_a_suspect(&self, batch: &Batch, now: Moment) -> Option<Vec<Prefix>> {
         let record = self.hosts.get(&batch.host).filter(|record| record.session == batch.session)?;
         let completed = batch.totals.completed.saturating_sub(record.totals.completed);
-        record.meter.suspects(completed, now)
+        record.meter.suspects(completed, now - batch.age)
     }
 
     fn would_act(&self, unit: Unit, asked: &Asked) -> bool {

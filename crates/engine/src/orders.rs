@@ -15,6 +15,7 @@ use crate::{
     protected::Protection,
     refusal::Refusal,
     step::Step,
+    units::units_within,
 };
 
 /// The shortest that a block or an allowance may last.
@@ -94,7 +95,11 @@ impl Engine {
     }
 
     fn check_unblock(&self, prefix: Prefix, hold: Duration, now: Moment) -> Result<Vec<Change>, Refusal> {
-        check_time("a hold", hold, Duration::ZERO, MAX_BLOCK_TTL)?;
+        // To forget what was seen of so many units would take too long.
+        match units_within(&prefix) {
+            Some(_) => check_time("a hold", hold, Duration::ZERO, MAX_BLOCK_TTL)?,
+            None => check_time("a hold of so wide a prefix", hold, MIN_TTL, MAX_BLOCK_TTL)?,
+        }
         if self.entries.get(&prefix).is_none_or(|entry| entry.expires <= now) {
             let covering = self.entries.covering(&prefix, now).next().map(|entry| entry.prefix);
             return Err(Refusal::NotListed { prefix, covering });
@@ -129,7 +134,16 @@ impl Engine {
 
     fn check_policy(&self, policy: &Policy, now: Moment) -> Result<Vec<Change>, Refusal> {
         policy.check().map_err(|error| Refusal::Policy { error })?;
-        Ok(self.forbidden_by(policy, now).into_iter().map(removed).collect())
+        let never = self.forbidden_by(policy, now);
+        let under =
+            self.prefixes_under(policy, now).into_iter().filter(|(prefix, _)| !never.contains(prefix));
+        let moved = |prefix: Prefix, tier| {
+            let expires = self.entries.get(&prefix).map_or(now, |entry| entry.expires);
+            Change::Put(Member { prefix, list: List::Block(tier), expires })
+        };
+        let under =
+            under.map(|(prefix, tier)| tier.map_or_else(|| removed(prefix), |tier| moved(prefix, tier)));
+        Ok(never.iter().copied().map(removed).chain(under).collect())
     }
 
     pub(crate) fn protected_refusal(&self, prefix: Prefix, protection: Protection) -> Refusal {

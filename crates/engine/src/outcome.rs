@@ -48,10 +48,12 @@ pub enum End {
     Never,
     /// A wider prefix took its place.
     Covered,
-    /// The attack narrowed from a prefix to single units, which are listed instead.
+    /// The attack narrowed from a prefix to single units or to a narrower one, which are listed instead.
     Narrowed,
     /// Its quorum needed hosts that turned out to be in outage.
     Outage,
+    /// The policy does not list such prefixes any more.
+    Policy,
 }
 
 /// Why an entry's tier changed.
@@ -63,6 +65,11 @@ pub enum Retier {
     CounterEvidence,
     /// Only the gentler tier's quorum still stands.
     Faded,
+    /// Its time was over by half and it is still hit: it has to show anew that it is a victim, and not an honest
+    /// client who cannot connect because of us.
+    Probation,
+    /// The policy lists such prefixes at the gentler tier only.
+    Policy,
 }
 
 /// Why a prefix came off the allowlist.
@@ -150,8 +157,8 @@ pub enum Event {
         /// Why.
         why: AllowanceEnd,
     },
-    /// A prefix under carpet bombing is not listed, since something in it forbids that. Once until it is
-    /// listed or another one is withheld.
+    /// A prefix under carpet bombing is not listed, since something in it forbids that. Once a window for all that
+    /// lies in one prefix of the policy's widest length.
     Withheld {
         /// What is not listed.
         prefix: Prefix,

@@ -89,6 +89,16 @@ impl Standings {
         Some(unit.prefix().widened(length))
     }
 
+    /// The entry of evidence that covers `block`, if there is one.
+    pub(crate) fn wide_over_block(&self, block: &Prefix) -> Option<Prefix> {
+        self.wide_overlapping(block).find(|one| one.covers(block))
+    }
+
+    /// The entries of evidence that are wider than a unit, sorted.
+    pub(crate) fn wide(&self) -> impl Iterator<Item = Prefix> + use<'_> {
+        self.wide.iter().map(|(prefix, ())| *prefix)
+    }
+
     /// The wider entries of evidence that overlap `prefix`, those that cover it first.
     pub(crate) fn wide_overlapping(&self, prefix: &Prefix) -> impl Iterator<Item = Prefix> + use<'_> {
         self.wide.overlapping(prefix).map(|(found, ())| *found)

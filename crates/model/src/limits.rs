@@ -48,8 +48,10 @@ pub const HOST_UNITS_SHARE: usize = 4;
 pub const MAX_COUNTER_UNITS: usize = 1_000_000;
 /// Hosts kept per unit that have counter-evidence about it.
 pub const COUNTER_WITNESSES: usize = 4;
-/// Units that are looked at for prefixes in one log entry, over those that its rows pay for.
-pub const PREFIX_UNITS_BASE: usize = 20_000;
+/// Units that are looked up for prefixes in one log entry, over those that its rows pay for: some milliseconds.
+pub const PREFIX_UNITS_BASE: usize = 100_000;
+/// Widest prefixes in which something is withheld that are remembered, so that it is said once a window.
+pub const MAX_WITHHELD: usize = 1_000;
 /// Request ids of orders that are remembered; the oldest go first.
 pub const MAX_REQUESTS: usize = 10_000;
 /// How long the request id of an order is remembered.

@@ -211,6 +211,8 @@ fn retiered(reason: pb::RetierReason) -> &'static str {
         pb::RetierReason::Quorum => "the quorum of a stricter tier was met",
         pb::RetierReason::CounterEvidence => "a host has connections with it",
         pb::RetierReason::Faded => "only the quorum of the gentler tier still stands",
+        pb::RetierReason::Probation => "it is still hit and has to show anew that it is a victim",
+        pb::RetierReason::Policy => "the policy lists such prefixes at this tier only",
         pb::RetierReason::Unspecified => "unknown",
     }
 }
@@ -223,8 +225,9 @@ fn removed(reason: pb::RemovalReason) -> &'static str {
         pb::RemovalReason::Allowed => "the allowlist has it",
         pb::RemovalReason::Never => "it is never listed",
         pb::RemovalReason::Covered => "a wider prefix took its place",
-        pb::RemovalReason::Narrowed => "single addresses of it took its place",
+        pb::RemovalReason::Narrowed => "what it narrowed to took its place",
         pb::RemovalReason::Outage => "its quorum needed hosts that turned out to be in outage",
+        pb::RemovalReason::Policy => "the policy does not list such prefixes any more",
         pb::RemovalReason::Unspecified => "unknown",
     }
 }

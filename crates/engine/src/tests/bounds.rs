@@ -88,16 +88,16 @@ fn blocks_that_are_not_looked_at_wait_for_the_next_entry() {
         (policy.prefix_min_units, policy.widest_ipv4) = (4, 24);
         policy.host_units_per_minute = 1_000_000;
     });
-    // One host sees half of 200 networks /24, another two units of each: every one is bombed.
+    // One host sees half of 500 networks /24, another two units of each: every one is bombed.
     let last = |unit: &Unit| if let Unit::V4(bits) = unit { bits % 256 } else { 0 };
-    world.sees_all(1, many(200 * 256).filter(|unit| last(unit) % 2 == 0));
+    world.sees_all(1, many(500 * 256).filter(|unit| last(unit) % 2 == 0));
     assert_eq!((world.listed().len(), world.engine.poll_timeout()), (0, None));
-    world.sees_all(2, many(200 * 256).filter(|unit| [1, 3].contains(&last(unit))));
+    world.sees_all(2, many(500 * 256).filter(|unit| [1, 3].contains(&last(unit))));
     let first = world.listed().len();
-    assert_eq!(first, (PREFIX_UNITS_BASE + 4 * 400).div_ceil(131), "131 for each look, 4 for each row");
+    assert_eq!(first, (PREFIX_UNITS_BASE + 16 * 1_000).div_ceil(257), "257 for each look, 16 for each row");
     assert_eq!(world.engine.poll_timeout(), Some(world.now()), "the rest at once");
     world.tick();
-    assert_eq!(world.listed().len(), 200);
+    assert_eq!(world.listed().len(), 500);
     assert_ne!(world.engine.poll_timeout(), Some(world.now()));
 }
 
@@ -159,10 +159,33 @@ fn requests_are_forgotten_oldest_first() {
 fn counter_evidence_is_forgotten_oldest_first() {
     let mut world = World::bounded(Bounds { counter: 1, ..Bounds::default() });
     world.serves(4, VICTIM);
-    world.serves(4, "192.0.2.1");
+    world.serves(5, "192.0.2.1");
     world.seen(&[1, 2, 3], VICTIM);
     world.seen(&[1, 2, 3], "192.0.2.1");
     assert_eq!((world.tier(VICTIM), world.tier("192.0.2.1")), (Some(Tier::Drop), Some(Tier::Suppress)));
+}
+
+#[test]
+fn what_was_told_of_again_is_not_the_oldest() {
+    let mut world = World::bounded(Bounds { counter: 2, ..Bounds::default() });
+    for (host, what) in [(4, VICTIM), (5, "192.0.2.1"), (4, VICTIM), (6, "192.0.2.2")] {
+        world.serves(host, what);
+    }
+    world.seen(&[1, 2, 3], VICTIM);
+    world.seen(&[1, 2, 3], "192.0.2.1");
+    assert_eq!((world.tier(VICTIM), world.tier("192.0.2.1")), (Some(Tier::Suppress), Some(Tier::Drop)));
+}
+
+#[test]
+fn no_host_pushes_out_the_counter_evidence_of_others() {
+    let mut world = World::bounded(Bounds { counter: 40, ..Bounds::default() });
+    world.serves(4, VICTIM);
+    for number in 0..100 {
+        world.serves(5, &format!("192.0.2.{number}"));
+    }
+    assert_eq!(world.engine.counters().ignored_completed, 90);
+    world.seen(&[1, 2, 3], VICTIM);
+    assert_eq!(world.tier(VICTIM), Some(Tier::Suppress));
 }
 
 #[test]

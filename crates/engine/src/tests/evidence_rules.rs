@@ -171,10 +171,24 @@ fn hits_of_a_quorum_renew() {
     assert_eq!(world.left(VICTIM), 310, "not half over");
     let outcome = world.wait(11).hit(&[4, 5, 6], VICTIM);
     let entry = world.engine.entry(&prefix(VICTIM)).unwrap().clone();
-    assert_eq!((world.left(VICTIM), entry.renewals), (600, 1));
-    assert_eq!(entry.reason, Reason::Quorum { hosts: 3, quorum: 3 });
-    assert_eq!(outcome.events, [Event::Renewed { entry }]);
+    assert_eq!((world.left(VICTIM), entry.tier), (600, Tier::Suppress));
+    assert_eq!(entry.reason, Reason::Quorum { hosts: 3, quorum: 2 });
+    assert_eq!(outcome.events, [Event::Retiered { entry, before: Tier::Drop, why: Retier::Probation }]);
     assert!(world.explain(VICTIM).witnesses.iter().all(|witness| witness.is_hit));
+}
+
+#[test]
+fn a_drop_proves_itself_anew() {
+    let mut world = World::new();
+    world.seen(&[1, 2, 3], VICTIM);
+    world.wait(310).hit(&[1, 2, 3], VICTIM);
+    assert_eq!(world.tier(VICTIM), Some(Tier::Suppress));
+    world.wait(2).seen(&[1, 2, 3], VICTIM);
+    assert_eq!(world.tier(VICTIM), Some(Tier::Drop), "a victim shows itself at once");
+    world.wait(310).hit(&[1, 2, 3], VICTIM);
+    world.wait(1).serves(1, VICTIM);
+    world.wait(1).seen(&[1, 2, 3], VICTIM);
+    assert_eq!(world.tier(VICTIM), Some(Tier::Suppress), "an honest client has connected");
 }
 
 #[test]
@@ -196,9 +210,9 @@ fn observations_and_hits_count_together_but_a_host_once() {
     world.seen(&[1, 2, 3], VICTIM);
     world.wait(310).seen(&[1, 2], VICTIM);
     world.hit(&[1, 2], VICTIM);
-    assert_eq!(world.engine.counters().renewed, 0);
+    assert_eq!(world.left(VICTIM), 290);
     world.hit(&[4], VICTIM);
-    assert_eq!(world.engine.counters().renewed, 1);
+    assert_eq!(world.left(VICTIM), 600);
 }
 
 #[test]

@@ -45,13 +45,16 @@ scenarios! {
     a_cgnat_address_with_honest_clients
     a_day_of_repeats
     a_flooded_host
+    a_liar_with_a_witness
     a_lying_host
+    a_network_allowed_for_a_while
     a_single_victim
     a_spoofer_names_our_own
     a_spoofed_flood
     allowed_in_mid_attack
     an_hour_off
     an_isp_fails
+    an_isp_recovers
     bombing_of_a_22
     bombing_with_one_address_each
     dual_stack
@@ -59,6 +62,7 @@ scenarios! {
     narrowing
     our_own_path_fails
     policy_changed_in_mid_attack
+    reports_come_late
     two_victims_on_one_host
     zones
 }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use sekisho_engine::{Checkpoint, Counters, Limit};
-use sekisho_model::{Moment, Revision};
-use sekisho_wire::{Malformed, pb::log::v1 as pb, policy};
+use sekisho_model::{Moment, Prefix, Revision};
+use sekisho_wire::{Malformed, pb::log::v1 as pb, policy, readable};
 
-use super::{FORMAT, parse};
+use super::FORMAT;
 
 /// `CheckpointHeldBack.limit` of each limit.
 const LIMITS: [(u32, Limit); 2] = [(1, Limit::Entries), (2, Limit::NewPerMinute)];
@@ -31,7 +31,7 @@ pub(super) fn encode(state: &Checkpoint) -> pb::CheckpointHead {
         held_back: state.held_back.iter().map(|(limit, held)| held_back(*limit, *held)).collect(),
         units_full: state.units_full,
         units_lost: state.units_lost,
-        withheld: state.withheld.map(|prefix| prefix.to_string()).unwrap_or_default(),
+        withheld: state.withheld.iter().map(|(said, prefix)| withheld(*said, *prefix)).collect(),
     }
 }
 
@@ -39,7 +39,6 @@ pub(super) fn encode(state: &Checkpoint) -> pb::CheckpointHead {
 pub(super) fn decode(head: &pb::CheckpointHead) -> Result<Checkpoint, Malformed> {
     let policy = head.policy.as_ref().ok_or_else(|| Malformed::field("checkpoint.policy", "missing"))?;
     let rate = |slices: &[pb::CheckpointRate]| slices.iter().map(|one| (one.slice, one.units)).collect();
-    let withheld = (!head.withheld.is_empty()).then_some(&head.withheld);
     Ok(Checkpoint {
         index: Revision(head.index),
         revision: Revision(head.revision),
@@ -52,7 +51,7 @@ pub(super) fn decode(head: &pb::CheckpointHead) -> Result<Checkpoint, Malformed>
         held_back: head.held_back.iter().map(held_back_from).collect::<Result<_, _>>()?,
         units_full: head.units_full,
         units_lost: head.units_lost,
-        withheld: withheld.map(|text| parse("head.withheld", text)).transpose()?,
+        withheld: head.withheld.iter().map(withheld_from).collect::<Result<_, _>>()?,
         recent: Vec::new(),
         hosts: Vec::new(),
         names: Vec::new(),
@@ -67,6 +66,14 @@ pub(super) fn decode(head: &pb::CheckpointHead) -> Result<Checkpoint, Malformed>
         blocks: Vec::new(),
         counters: counters_from(&head.counters),
     })
+}
+
+fn withheld(said: Moment, prefix: Prefix) -> pb::CheckpointRecent {
+    pb::CheckpointRecent { listed_ms: said.as_millis(), prefix: prefix.to_string(), is_raise: false }
+}
+
+fn withheld_from(one: &pb::CheckpointRecent) -> Result<(Moment, Prefix), Malformed> {
+    Ok((Moment::from_millis(one.listed_ms), readable::prefix(&one.prefix)?))
 }
 
 fn held_back(limit: Limit, held: u64) -> pb::CheckpointHeldBack {
@@ -98,7 +105,7 @@ macro_rules! counters {
 
 counters! {
     batches duplicate_batches refused_hosts observations weak_observations stale_observations outage_rows
-    untracked completed objections hits ignored_hits evicted_units listed retiered renewed expired removed
+    untracked completed objections hits ignored_hits ignored_completed evicted_units listed retiered renewed expired removed
     withheld_never withheld_allowed withheld_held withheld_covered withheld_limit orders repeated_orders
     refused_orders refused_policies unknown_names tracked_units entries
 }

@@ -1,10 +1,11 @@
 //! The lists of a checkpoint: what is listed, allowed, held off, remembered.
 
 use bytes::Bytes;
-use sekisho_engine::checkpoint::{
-    DoneRequest, Hold, PastListing, ResolvedName, SightingRecord, StandingRecord,
+use sekisho_engine::{
+    Recent,
+    checkpoint::{DoneRequest, Hold, PastListing, ResolvedName, SightingRecord, StandingRecord},
 };
-use sekisho_model::{Allowed, Entry, Moment, Prefix, Reason, Revision, Tier};
+use sekisho_model::{Allowed, Entry, Moment, Reason, Revision, Tier};
 use sekisho_wire::{Malformed, observation, order, packed, pb::log::v1 as pb, readable};
 
 use super::{parse, small};
@@ -170,10 +171,15 @@ pub(super) fn request_from(request: &pb::CheckpointRequest) -> Result<DoneReques
     })
 }
 
-pub(super) fn recent((listed, prefix): &(Moment, Prefix)) -> pb::CheckpointRecent {
-    pb::CheckpointRecent { listed_ms: listed.as_millis(), prefix: prefix.to_string() }
+pub(super) fn recent(one: &Recent) -> pb::CheckpointRecent {
+    pb::CheckpointRecent {
+        listed_ms: one.at.as_millis(),
+        prefix: one.prefix.to_string(),
+        is_raise: !one.is_new,
+    }
 }
 
-pub(super) fn recent_from(recent: &pb::CheckpointRecent) -> Result<(Moment, Prefix), Malformed> {
-    Ok((Moment::from_millis(recent.listed_ms), readable::prefix(&recent.prefix)?))
+pub(super) fn recent_from(one: &pb::CheckpointRecent) -> Result<Recent, Malformed> {
+    let at = Moment::from_millis(one.listed_ms);
+    Ok(Recent { at, prefix: readable::prefix(&one.prefix)?, is_new: !one.is_raise })
 }

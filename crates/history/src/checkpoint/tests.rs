@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use sekisho_engine::{
-    Engine, Held, HostRecord, Limit, Meter,
+    Engine, Held, HostRecord, Limit, Meter, Recent,
     checkpoint::{
         CounterRecord, CounterSighting, DoneRequest, Hold, PastListing, ResolvedName, SightingRecord,
         StandingRecord, UnitRecord,
@@ -94,11 +94,12 @@ fn full() -> Checkpoint {
         },
         ..Policy::default()
     };
-    (state.chance, state.units_full, state.withheld) = (4, true, Some(prefix("198.51.100.0/24")));
-    state.units_lost = 19;
+    (state.chance, state.units_full, state.units_lost) = (4, true, 19);
+    state.withheld = vec![(moment(3), prefix("198.51.100.0/24"))];
     (state.counted_rate, state.seen_rate) = (vec![(340_000, 5), (340_001, 6)], vec![(-1, u64::MAX)]);
     state.held_back = vec![(Limit::Entries, 3), (Limit::NewPerMinute, 0)];
-    state.recent = vec![(moment(1), prefix("203.0.113.7")), (moment(2), prefix("203.0.113.0/24"))];
+    let recent = |at, text, is_new| Recent { at: moment(at), prefix: prefix(text), is_new };
+    state.recent = vec![recent(1, "203.0.113.7", true), recent(2, "203.0.113.0/24", false)];
     state.hosts = vec![host("b"), host("a"), HostRecord { zone: None, meter: Meter::default(), ..host("c") }];
     state.names = vec![ResolvedName { name: "a.example".into(), addresses: vec![] }];
     lists(&mut state);
@@ -290,7 +291,7 @@ fn a_restored_engine_goes_on_as_the_one_that_was_kept() {
 fn old() -> Vec<u8> {
     let state = full();
     let mut first = head::encode(&state);
-    first = pb::CheckpointHead { format: 0, chance: 0, withheld: String::new(), is_full: true, ..first };
+    first = pb::CheckpointHead { format: 0, chance: 0, withheld: vec![], is_full: true, ..first };
     (first.counted_rate, first.seen_rate, first.held_back) = Default::default();
     let seen = |ipv4: u32, host, seen_ms, retransmits| pb::CheckpointSighting {
         ipv4: Some(ipv4),

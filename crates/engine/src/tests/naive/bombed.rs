@@ -16,9 +16,12 @@ pub(super) struct Picture {
 }
 
 impl Naive {
-    /// Half of what is asked for, rounded up.
-    pub(super) fn half(&self) -> u32 {
-        self.policy.prefix_min_units.div_ceil(2)
+    /// Units that must be left without the most talkative of so many hosts: half of what is asked for, rounded up;
+    /// all of it where two of three or more that are connected saw something.
+    pub(super) fn least_without_one(&self, hosts: usize) -> u32 {
+        let asked = self.policy.prefix_min_units;
+        let connected = self.hosts.iter().filter(|one| one.is_connected).count();
+        if connected >= 3 && hosts < 3 { asked } else { asked.div_ceil(2) }
     }
 
     /// The units of `prefix` that are fresh, but for those that a narrower evidence prefix covers.
@@ -65,7 +68,8 @@ impl Naive {
     /// The tier at which a prefix is bombed, if it is.
     pub(super) fn bombed(&self, prefix: &Prefix, picture: &Picture) -> Option<Tier> {
         let most = self.policy.prefix_tier?;
-        let is_wide = picture.units >= picture.least && picture.without_one >= self.half();
+        let is_wide = picture.units >= picture.least
+            && picture.without_one >= self.least_without_one(picture.hosts.len());
         if !is_wide || !self.is_met(&picture.hosts, self.asked(Tier::Suppress)) {
             return None;
         }

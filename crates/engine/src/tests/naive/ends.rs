@@ -81,7 +81,7 @@ impl Naive {
         let count = match why {
             End::Expired | End::Quiet => Some(entry.repeats + 1),
             End::Covered | End::Narrowed => Some(entry.repeats).filter(|count| *count > 0),
-            End::Unblocked | End::Allowed | End::Never | End::Outage => None,
+            End::Unblocked | End::Allowed | End::Never | End::Outage | End::Policy => None,
         };
         if let Some(count) = count {
             self.past.retain(|one| one.prefix != *prefix);

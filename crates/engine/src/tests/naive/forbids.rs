@@ -53,7 +53,7 @@ impl Naive {
             Limit::Entries => self.entries.len() < self.policy.max_entries as usize,
             Limit::NewPerMinute => {
                 let minute = Duration::from_secs(60);
-                let new = self.recent.iter().filter(|one| one.0 + minute > self.now).count();
+                let new = self.recent.iter().filter(|one| one.2 && one.0 + minute > self.now).count();
                 new < self.policy.new_per_minute as usize
             }
         }
@@ -77,7 +77,13 @@ impl Naive {
     pub(super) fn clear_limits(&mut self) {
         self.held.sort_by_key(|one| one.0);
         for (limit, held) in self.held.clone() {
-            if self.has_room(limit) {
+            let (taken, max) = match limit {
+                Limit::Entries => (self.entries.len(), self.policy.max_entries as usize),
+                Limit::NewPerMinute => {
+                    (self.recent.iter().filter(|one| one.2).count(), self.policy.new_per_minute as usize)
+                }
+            };
+            if taken * 4 <= max * 3 {
                 self.held.retain(|one| one.0 != limit);
                 self.events.push(Event::LimitCleared { limit, held });
             }

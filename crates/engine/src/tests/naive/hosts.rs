@@ -92,11 +92,11 @@ impl Naive {
     }
 
     /// More units in this minute than the policy allows, or more SYN cookies: flooded for a minute.
-    pub(super) fn judge_flood(&mut self, host: usize, rows: &[Observation]) {
+    pub(super) fn judge_flood(&mut self, host: usize, rows: &[Observation], seen: Moment) {
         let (now, limit) = (self.now, u64::from(self.policy.host_units_per_minute));
-        let minute = now.as_millis() / 60_000;
+        let minute = seen.as_millis().div_euclid(60_000);
         let one = &mut self.hosts[host];
-        if one.minute != minute {
+        if one.minute < minute {
             (one.minute, one.minute_units) = (minute, 0);
         }
         let rows = rows.iter().filter(|row| row.sockets > 0).count() as u64;

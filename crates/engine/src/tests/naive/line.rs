@@ -87,7 +87,7 @@ impl Naive {
                 }
             }
         }
-        if self.is_filled && self.line.len() < self.bounds.units {
+        if self.is_filled && self.line.len() * 4 <= self.bounds.units * 3 {
             self.is_filled = false;
             self.events.push(Event::UnitsCleared { lost: core::mem::take(&mut self.lost) });
         }

@@ -128,11 +128,12 @@ pub(in crate::tests) struct Naive {
     holds: Vec<(Prefix, Moment)>,
     past: Vec<Ended>,
     requests: Vec<Done>,
-    /// When evidence listed something anew, and what.
-    recent: Vec<(Moment, Prefix)>,
+    /// When evidence listed something anew or moved it up, what, and whether it was the former.
+    recent: Vec<(Moment, Prefix, bool)>,
     /// The limits that are reached, and how many listings each held back.
     held: Vec<(Limit, u64)>,
-    withheld: Option<Prefix>,
+    /// Where something was said to be withheld, and when.
+    withheld: Vec<(Prefix, Moment)>,
     /// What happened in the last log entry.
     pub(in crate::tests) events: Vec<Event>,
     /// The answers to its orders.
@@ -167,7 +168,7 @@ impl Naive {
             requests: Vec::new(),
             recent: Vec::new(),
             held: Vec::new(),
-            withheld: None,
+            withheld: Vec::new(),
             events: Vec::new(),
             answers: Vec::new(),
         }
@@ -237,8 +238,8 @@ impl Naive {
         let is_recent = batch.age <= Duration::from_secs(600) && self.is_fresh(seen);
         // Of an old batch only the totals are taken.
         let rows = if is_recent { &batch.observations[..] } else { &[] };
-        self.judge_flood(host, rows);
-        self.judge_path(host, rows);
+        self.judge_flood(host, rows, seen);
+        self.judge_path(host, rows, seen);
         self.look_at_chance();
         if !is_recent {
             return;

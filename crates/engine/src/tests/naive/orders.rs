@@ -85,7 +85,9 @@ impl Naive {
     fn judge_unblock(&self, prefix: &Prefix, hold: Duration) -> Option<Vec<Change>> {
         let is_held = self.holds.iter().any(|one| one.0 == *prefix);
         let is_full = !hold.is_zero() && !is_held && self.holds.len() >= self.bounds.holds;
-        let is_good = hold <= DAY * 30 && self.entry(prefix).is_some() && !is_full;
+        let is_wide = prefix.length() < if prefix.is_ipv4() { 16 } else { 48 };
+        let is_short = is_wide && hold < SECOND;
+        let is_good = hold <= DAY * 30 && !is_short && self.entry(prefix).is_some() && !is_full;
         is_good.then(|| Vec::from([removed(*prefix)]))
     }
 
@@ -105,13 +107,21 @@ impl Naive {
         is_there.then(|| Vec::from([Change::Remove(Key { allow: true, prefix: *prefix })]))
     }
 
-    /// What is never listed by the new policy comes off.
+    /// What is not listed by the new policy comes off, or moves down.
     fn judge_policy(&self, policy: &sekisho_model::Policy) -> Option<Vec<Change>> {
         policy.check().ok()?;
         let mut with = self.clone();
         with.put_policy(policy, None);
-        let gone = self.entries.iter().filter(|one| with.entry(&one.prefix).is_none());
-        Some(gone.map(|one| removed(one.prefix)).collect())
+        let changed = |one: &Entry| match with.entry(&one.prefix) {
+            None => Some(removed(one.prefix)),
+            Some(other) if other.tier == one.tier => None,
+            Some(other) => Some(Change::Put(Member {
+                prefix: one.prefix,
+                list: List::Block(other.tier),
+                expires: other.expires,
+            })),
+        };
+        Some(self.entries.iter().filter_map(changed).collect())
     }
 
     fn carry_out(&mut self, order: &Order, changes: &[Change]) {

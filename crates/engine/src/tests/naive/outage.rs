@@ -1,8 +1,9 @@
 //! Hosts whose path is broken: they complete far less than usual while unrelated networks get stuck.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use sekisho_model::{Moment, Observation, Prefix};
+use sekisho_model::{Moment, Observation, Prefix, Tier, Unit};
 
 use super::Naive;
 use crate::{End, Event, Retier};
@@ -19,11 +20,11 @@ pub(super) struct Meter {
 }
 
 impl Naive {
-    pub(super) fn judge_path(&mut self, host: usize, rows: &[Observation]) {
-        let now = self.now;
+    pub(super) fn judge_path(&mut self, host: usize, rows: &[Observation], seen: Moment) {
         let one = &mut self.hosts[host];
         let totals = one.totals;
         let meter = &mut one.meter;
+        let now = meter.taken.map_or(seen, |taken| taken.max(seen));
         let before = meter.taken.replace(now);
         let (Some((last, new)), Some(before)) = (totals, before) else {
             (meter.millis, meter.completed) = (0, 0);
@@ -80,15 +81,27 @@ impl Naive {
         }
     }
 
-    /// What was listed within the last minute and has no quorum any more comes off, or moves down.
+    /// What was listed or moved up within the last minute and would not be listed now comes off, or moves down.
     fn take_back(&mut self) {
-        for (_, prefix) in self.recent.clone() {
-            let Some(entry) = self.entry(&prefix).filter(|entry| entry.reason.is_evidence()) else {
+        let mut recent: Vec<Prefix> = self.recent.iter().map(|one| one.1).collect();
+        recent.sort();
+        recent.dedup();
+        for prefix in recent {
+            let Some(entry) = self.covering(&prefix).filter(|entry| entry.reason.is_evidence()) else {
                 continue;
             };
-            let (tier, expires) = (entry.tier, entry.expires);
-            let hosts = self.standing_hosts(&prefix);
-            match self.strictest(&hosts, |tier| self.asked(tier)) {
+            let (prefix, tier, expires, created) = (entry.prefix, entry.tier, entry.expires, entry.created);
+            let unit = Unit::of(prefix.address());
+            let mut stays = if unit.prefix() == prefix {
+                self.wanted(unit)
+            } else {
+                self.bombed(&prefix, &self.picture(&prefix))
+            };
+            let is_old = created + Duration::from_secs(60) <= self.now;
+            if is_old && self.is_met(&self.standing_hosts(&prefix), self.asked(Tier::Suppress)) {
+                stays = stays.max(Some(Tier::Suppress));
+            }
+            match stays {
                 None => self.remove(&prefix, End::Outage),
                 Some(met) if met < tier => self.move_to(&prefix, met, expires, Retier::Faded),
                 Some(_) => {}

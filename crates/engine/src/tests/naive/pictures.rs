@@ -58,7 +58,7 @@ impl Naive {
             units: picture.units,
             least_units: picture.least,
             without_one: picture.without_one,
-            least_without_one: self.half(),
+            least_without_one: self.least_without_one(picture.hosts.len()),
             hosts: u32::try_from(picture.hosts.len()).unwrap(),
             least_hosts: self.asked(Tier::Suppress),
             zones: self.zones_of(&picture.hosts),

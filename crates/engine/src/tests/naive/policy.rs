@@ -3,10 +3,10 @@
 use alloc::{string::String, vec::Vec};
 use core::net::IpAddr;
 
-use sekisho_model::{OperatorId, Policy, Prefix, limits::MAX_NAME_ADDRESSES};
+use sekisho_model::{Entry, OperatorId, Policy, Prefix, Reason, limits::MAX_NAME_ADDRESSES};
 
 use super::Naive;
-use crate::{End, Event};
+use crate::{End, Event, Retier};
 
 impl Naive {
     pub(super) fn take_policy(&mut self, policy: &Policy) {
@@ -30,11 +30,25 @@ impl Naive {
         self.policy = policy.clone();
         self.move_horizon();
         self.clear_never();
+        self.clear_prefixes();
         if quiet == (policy.ttl_quiet, policy.ttl_max) {
             return;
         }
         for prefix in self.standings.iter().map(|one| one.prefix).collect::<Vec<_>>() {
             self.arm(&prefix);
+        }
+    }
+
+    /// Prefixes that the policy does not list, or at a gentler tier.
+    fn clear_prefixes(&mut self) {
+        let mut prefixes: Vec<Entry> = self.entries();
+        prefixes.retain(|one| matches!(one.reason, Reason::Prefix { .. }));
+        for one in prefixes {
+            match self.policy.prefix_tier.filter(|_| one.prefix.length() >= self.widest(&one.prefix)) {
+                None => self.remove(&one.prefix, End::Policy),
+                Some(tier) if tier < one.tier => self.move_to(&one.prefix, tier, one.expires, Retier::Policy),
+                Some(_) => {}
+            }
         }
     }
 

@@ -4,14 +4,19 @@ use alloc::vec::Vec;
 
 use sekisho_model::{Entry, Prefix, Reason, Tier, Unit};
 
-use super::Naive;
+use super::{Naive, sightings::block_of};
 use crate::{Cause, End, Event};
 
 impl Naive {
     pub(super) fn look_at_blocks(&mut self) {
+        let mut done = Vec::new();
         for block in core::mem::take(&mut self.blocks) {
             match self.evidence_prefix(&block) {
-                Some(prefix) => self.keep_prefix(prefix),
+                Some(prefix) if done.contains(&prefix) => {}
+                Some(prefix) => {
+                    done.push(prefix);
+                    self.keep_prefix(prefix);
+                }
                 None => self.widen(block),
             }
         }
@@ -40,7 +45,7 @@ impl Naive {
             }
             let reason = self.prefix_reason(&picture, tier);
             self.list_prefix(prefix, tier, reason, &picture.hosts, &inside);
-            self.recent.push((self.now, prefix));
+            self.recent.push((self.now, prefix, true));
             self.merge(prefix);
             return;
         }
@@ -69,9 +74,6 @@ impl Naive {
         }
         self.list(prefix, tier, reason, hosts);
         self.take_standing(before, &prefix);
-        if self.withheld == Some(prefix) {
-            self.withheld = None;
-        }
     }
 
     /// When both halves of a prefix are listed by evidence at the same tier, it takes their place.
@@ -137,12 +139,38 @@ impl Naive {
             self.move_up(&prefix, reason);
             return;
         }
-        let is_narrow = tier == Tier::Suppress && picture.units < self.half();
-        if is_narrow && created + self.policy.window <= self.now {
+        let is_narrow = tier == Tier::Suppress && picture.units < picture.least.div_ceil(2);
+        let is_old = created + self.policy.window <= self.now;
+        if is_narrow && is_old {
             self.withdraw(&prefix);
         } else if !is_narrow && self.is_half_over(&prefix) {
-            self.judge_renewal(&prefix, Some(picture.units));
+            if is_old && let Some((inner, tier)) = self.narrower(&prefix) {
+                self.narrow(&prefix, inner, tier);
+            } else {
+                self.judge_renewal(&prefix, self.bombed(&prefix, &picture), Some(picture.units));
+            }
         }
+    }
+
+    /// The narrowest prefix that all fresh units of `prefix` lie in, if it is narrower and bombed.
+    fn narrower(&self, prefix: &Prefix) -> Option<(Prefix, Tier)> {
+        let units = self.units_in(prefix);
+        let block = block_of(*units.first()?);
+        let inner = (prefix.length()..=block.length())
+            .map(|length| block.widened(length))
+            .rfind(|inner| units.iter().all(|unit| inner.covers(&unit.prefix())))?;
+        if inner == *prefix || self.forbids_for_good(&inner, true).is_some() {
+            return None;
+        }
+        Some((inner, self.bombed(&inner, &self.picture(&inner))?))
+    }
+
+    fn narrow(&mut self, prefix: &Prefix, inner: Prefix, tier: Tier) {
+        let picture = self.picture(&inner);
+        // Who has hit something in the wider one says nothing about the narrower one.
+        self.remove(prefix, End::Narrowed);
+        let reason = self.prefix_reason(&picture, tier);
+        self.list(inner, tier, reason, &picture.hosts);
     }
 
     /// The attack narrowed: those units that meet a quorum by themselves are listed instead, if there is
@@ -165,10 +193,16 @@ impl Naive {
     fn hold_back_prefix(&mut self, prefix: &Prefix, cause: Cause) {
         if let Cause::Limit(_) = cause {
             self.hold_back(prefix, cause);
-        } else if self.withheld.replace(*prefix) != Some(*prefix) {
-            let picture = self.picture(prefix);
-            let hosts = u32::try_from(picture.hosts.len()).unwrap();
-            self.events.push(Event::Withheld { prefix: *prefix, cause, units: picture.units, hosts });
+        } else {
+            let around = prefix.widened(self.widest(prefix).min(prefix.length()));
+            let window = self.policy.window;
+            self.withheld.retain(|one| one.0 != around || one.1 + window > self.now);
+            if self.withheld.iter().all(|one| one.0 != around) {
+                self.withheld.push((around, self.now));
+                let picture = self.picture(prefix);
+                let hosts = u32::try_from(picture.hosts.len()).unwrap();
+                self.events.push(Event::Withheld { prefix: *prefix, cause, units: picture.units, hosts });
+            }
         }
     }
 }

@@ -25,7 +25,7 @@ impl Naive {
         }
         let is_first = !self.has_fresh(row.unit, false);
         let is_first_counting = !self.has_fresh(row.unit, true);
-        let is_new_pair = self.note(host, seen, row);
+        let is_news = self.note(host, seen, row);
         if row.unit.prefix().is_ipv4() {
             if is_first {
                 self.firsts.push(self.now);
@@ -35,7 +35,7 @@ impl Naive {
             }
         }
         self.stand(host, seen, row.unit);
-        if is_new_pair {
+        if is_news {
             self.line_up(row.unit);
         }
         self.judge_unit(row.unit);
@@ -47,7 +47,7 @@ impl Naive {
         }
     }
 
-    /// Something is new in the block of `unit`: it stands in line where there may be units enough.
+    /// Something is to be seen in the block of `unit`: it stands in line where there may be units enough.
     fn line_up(&mut self, unit: Unit) {
         let block = block_of(unit);
         let widest = block.widened(self.widest(&block));
@@ -68,7 +68,7 @@ impl Naive {
         self.sights.iter().any(|one| one.unit == unit && self.is_fresh(one.seen) && (one.counts || !counting))
     }
 
-    /// Takes a sighting in; returns whether the pair was not fresh before.
+    /// Takes a sighting in; returns whether the host had not seen it for an eighth of the window.
     fn note(&mut self, host: usize, seen: Moment, row: &Observation) -> bool {
         let (unit, horizon, is_flooded) = (row.unit, self.horizon, self.is_flooded(host));
         self.touch_in_line(host, unit);
@@ -98,7 +98,8 @@ impl Naive {
         let own = self.sights.iter().filter(|one| one.unit == unit);
         let kept = self.kept(own.map(|one| (one.host, one.counts)).collect());
         self.sights.retain(|one| one.unit != unit || kept.contains(&one.host));
-        old.is_none()
+        let lately = seen - self.policy.window / 8;
+        old.is_none_or(|old| old.seen < lately)
     }
 
     /// Which of these hosts, the newest first, are kept: of too many the oldest goes that does not count, or, if

@@ -33,7 +33,7 @@ impl Naive {
             return;
         }
         self.list_unit(unit, tier);
-        self.recent.push((self.now, prefix));
+        self.recent.push((self.now, prefix, true));
     }
 
     pub(super) fn list_unit(&mut self, unit: Unit, tier: Tier) {
@@ -80,7 +80,7 @@ impl Naive {
             let reason = Reason::Quorum { hosts, quorum: self.effective(Tier::Drop, unit) };
             self.move_up(&prefix, reason);
         } else if self.is_half_over(&prefix) {
-            self.judge_renewal(&prefix, None);
+            self.judge_renewal(&prefix, self.wanted(unit), None);
         }
     }
 
@@ -93,6 +93,7 @@ impl Naive {
     pub(super) fn move_up(&mut self, prefix: &Prefix, reason: Reason) {
         let expires = self.entry(prefix).unwrap().expires.max(self.anew(prefix));
         self.put_changed(prefix, Tier::Drop, expires, reason, Retier::Quorum);
+        self.recent.push((self.now, *prefix, false));
     }
 
     /// Moves an entry to another tier: its reason is who keeps it up there.
@@ -112,14 +113,18 @@ impl Naive {
     }
 
     /// Renews an entry that the asked quorum keeps up, or only that of suppress; of a prefix so many units
-    /// are fresh.
-    pub(super) fn judge_renewal(&mut self, prefix: &Prefix, units: Option<u32>) {
+    /// are fresh. What is at drop and does not show that now goes on at suppress.
+    pub(super) fn judge_renewal(&mut self, prefix: &Prefix, shown: Option<Tier>, units: Option<u32>) {
         let tier = self.entry(prefix).unwrap().tier;
         let hosts = self.standing_hosts(prefix);
         let Some(met) = self.strictest(&hosts, |tier| self.asked(tier)) else { return };
         let expires = self.anew(prefix);
         if met < tier {
             self.move_to(prefix, met, expires, Retier::Faded);
+            return;
+        }
+        if tier == Tier::Drop && shown != Some(Tier::Drop) {
+            self.move_to(prefix, Tier::Suppress, expires, Retier::Probation);
             return;
         }
         let reason = self.reason_of_standing(prefix, tier, units);
