@@ -8,12 +8,12 @@ mod completed;
 mod filter;
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
 use rustix::io::Errno;
-use sekisho_model::Row;
+use sekisho_model::{Handshake, Row, Sign};
 
 use crate::{
     KernelError,
@@ -119,21 +119,29 @@ fn parse(payload: &[u8]) -> Option<Row> {
     if !matches!(state, SYN_RECV | NEW_SYN_RECV) {
         return None;
     }
-    let peer = peer(payload)?;
     // The kernel gives the cookie as two words, the low one first.
     let cookie = u64::from(u32_at(payload, 44)?) | u64::from(u32_at(payload, 48)?) << 32;
     let expires = Duration::from_millis(u32_at(payload, 52)?.into());
-    Some(Row { peer, cookie, retransmits, expires })
+    let (local, peer) = (end(payload, 4, 8)?, end(payload, 6, 24)?);
+    let sign = Sign::Socket { cookie, retransmits, expires };
+    Some(Row { victim: peer.ip(), handshake: Handshake::new(peer, local), sign })
 }
 
-/// The other end, of a message that is as long as it must be.
+/// The other end's address, of a message that is as long as it must be.
 fn peer(payload: &[u8]) -> Option<IpAddr> {
-    let destination: [u8; 16] = *payload.get(24..)?.first_chunk()?;
-    match i32::from(*payload.first()?) {
-        libc::AF_INET => Some(IpAddr::V4(Ipv4Addr::from(*destination.first_chunk::<4>()?))),
-        libc::AF_INET6 => Some(IpAddr::V6(Ipv6Addr::from(destination))),
-        _ => None,
-    }
+    end(payload, 6, 24).map(|end| end.ip())
+}
+
+/// One end, its port and address being at these offsets.
+fn end(payload: &[u8], port: usize, address: usize) -> Option<SocketAddr> {
+    let port = u16::from_be_bytes(*payload.get(port..)?.first_chunk()?);
+    let address: [u8; 16] = *payload.get(address..)?.first_chunk()?;
+    let address = match i32::from(*payload.first()?) {
+        libc::AF_INET => IpAddr::V4(Ipv4Addr::from(*address.first_chunk::<4>()?)),
+        libc::AF_INET6 => IpAddr::V6(Ipv6Addr::from(address)),
+        _ => return None,
+    };
+    Some(SocketAddr::new(address, port))
 }
 
 #[cfg(test)]
@@ -144,7 +152,10 @@ mod tests {
 
     fn message(family: i32, state: u8, destination: &[u8]) -> Vec<u8> {
         let mut bytes = vec![u8::try_from(family).unwrap(), state, 1, 2];
-        bytes.extend([0; 20]);
+        bytes.extend(443u16.to_be_bytes());
+        bytes.extend(40_000u16.to_be_bytes());
+        bytes.extend(destination);
+        bytes.resize(24, 0);
         bytes.extend(destination);
         bytes.resize(44, 0);
         bytes.extend(7u32.to_ne_bytes());
@@ -157,12 +168,14 @@ mod tests {
     #[test]
     fn the_fields_are_where_the_header_says() {
         let row = parse(&message(libc::AF_INET, SYN_RECV, &[203, 0, 113, 7])).unwrap();
-        assert_eq!(row.peer, IpAddr::from([203, 0, 113, 7]));
-        assert_eq!((row.cookie, row.retransmits), (7 | 1 << 32, 2));
-        assert_eq!(row.expires, Duration::from_millis(1_500));
+        let ends = |text: &str| text.parse::<SocketAddr>().unwrap();
+        assert_eq!(row.victim, IpAddr::from([203, 0, 113, 7]));
+        assert_eq!(row.handshake, Handshake::new(ends("203.0.113.7:40000"), ends("203.0.113.7:443")));
+        let expires = Duration::from_millis(1_500);
+        assert_eq!(row.sign, Sign::Socket { cookie: 7 | 1 << 32, retransmits: 2, expires });
         let six = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
         let row = parse(&message(libc::AF_INET6, NEW_SYN_RECV, &six)).unwrap();
-        assert_eq!(row.peer.to_string(), "2001:db8::1");
+        assert_eq!(row.victim.to_string(), "2001:db8::1");
     }
 
     #[test]
