@@ -146,7 +146,7 @@ pub const TRACE_BUFFER_KIB: usize = 256;
 /// Bytes that one reading takes out of each such buffer.
 pub const TRACE_READ_BYTES: usize = 512 << 10;
 /// Time between two attempts to use a sensor that could not be used.
-pub const SENSOR_AGAIN: Duration = Duration::from_secs(60);
+pub const SENSOR_AGAIN: Duration = Duration::from_secs(10);
 /// Half-open handshakes that the agent follows; further rows are counted as truncated.
 pub const MAX_HANDSHAKES: usize = 1_000_000;
 /// How long a handshake that was told of is remembered after the last sign of it, where there are several

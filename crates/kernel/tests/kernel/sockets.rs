@@ -96,6 +96,25 @@ fn a_listener_of_both_families_shows_mapped_peers() {
 }
 
 #[test]
+fn one_dump_tells_of_both_families() {
+    with_server(|| {
+        ip("-6 addr add 2001:db8::1/128 dev lo nodad");
+        ip("-6 route add default dev void");
+        let (four, six) = (listener(), TcpListener::bind("[2001:db8::1]:0").unwrap());
+        let spoofer = Spoofer::new();
+        spoofer.syn(VICTIM, v4(&four)).unwrap();
+        let from = SocketAddr::new(address("2001:db8:7::7"), 40_000);
+        spoofer.syn_from(from, six.local_addr().unwrap(), 1).unwrap();
+        wait_for("both sockets", || (rows().len() == 2).then_some(()));
+        let peers: BTreeMap<IpAddr, u16> =
+            rows().iter().map(|row| (row.victim, row.handshake.local.port())).collect();
+        let ports = [four, six].map(|listener| listener.local_addr().unwrap().port());
+        assert_eq!(peers, BTreeMap::from([(VICTIM.into(), ports[0]), (from.ip(), ports[1])]));
+        assert!(Diag::open().unwrap().walks_once(), "this kernel takes the older request");
+    });
+}
+
+#[test]
 fn deferred_accepts_show_no_retransmits() {
     with_server(|| {
         let _server = listen_deferred(7_000);
