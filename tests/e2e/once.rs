@@ -62,6 +62,11 @@ fn attack(fleet: &mut Fleet, kernels: &Kernels) -> Result<()> {
     let victims: Vec<IpAddr> = (1..=VICTIMS).map(|number| IpAddr::from([198, 18, number, 7])).collect();
     let once = Attack { victims, rounds: 1, ..Attack::on(ip("198.18.0.7"), 5) };
     once.start(fleet)?.0.finish()?;
+    wait::until_true(SOON, "every host has seen nearly all victims", || {
+        let hosts = fleet.host_names();
+        let seen = hosts.iter().map(|host| fleet.agent_metric(host, "sekisho_sensor_observations_total"));
+        Ok(seen.collect::<Result<Vec<_>>>()?.iter().all(|seen| *seen >= f64::from(VICTIMS - 1)))
+    })?;
     wait::until_true(BLOCKED_WITHIN, "nearly all victims are listed", || Ok(fleet.entries()?.len() >= MUST))?;
     let listed: Vec<String> = fleet.entries()?.into_iter().map(|entry| entry.prefix).collect();
     let strangers: Vec<&String> = listed.iter().filter(|prefix| !prefix.starts_with("198.18.")).collect();

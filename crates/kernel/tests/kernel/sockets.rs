@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
     os::fd::{AsFd, OwnedFd},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::lab::{SERVER, Spoofer, address, in_namespace, ip, sysctl, wait_for, with_server};
@@ -133,30 +133,42 @@ fn deferred_accepts_show_no_retransmits() {
 /// A listener that is only told of clients that have sent something.
 pub(crate) fn listen_deferred(port: u16) -> OwnedFd {
     let server: OwnedFd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    rustix_defer_accept(&server);
+    // Longer than the test.
+    set_option(&server, libc::TCP_DEFER_ACCEPT, 10);
     bind(&server, &SocketAddrV4::new(SERVER, port)).unwrap();
     listen(&server, 8).unwrap();
     server
 }
 
-/// `TCP_DEFER_ACCEPT`, tcp(7), for 10 seconds.
-fn rustix_defer_accept(socket: &OwnedFd) {
+/// Sets an option of tcp(7).
+fn set_option(socket: &OwnedFd, option: libc::c_int, value: libc::c_int) {
     use std::os::fd::AsRawFd;
-    let seconds: libc::c_int = 10;
     let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap();
     // SAFETY: the descriptor is open, and the pointer is to an int that outlives the call, of the
     // length that is given.
-    #[expect(unsafe_code, reason = "rustix has no call for this option")]
+    #[expect(unsafe_code, reason = "rustix has no call for these options")]
     let set = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            (&raw const seconds).cast(),
-            length,
-        )
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, option, (&raw const value).cast(), length)
     };
     assert_eq!(set, 0);
+}
+
+#[test]
+fn a_listener_with_fewer_retries_of_its_own_is_seen_all_the_same() {
+    with_server(|| {
+        let server: OwnedFd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        // Over `tcp_synack_retries`: the socket is given up after 3 s.
+        set_option(&server, libc::TCP_SYNCNT, 1);
+        let target = SocketAddrV4::new(SERVER, 7_000);
+        bind(&server, &target).unwrap();
+        listen(&server, 8).unwrap();
+        let begun = Instant::now();
+        Spoofer::new().syn(VICTIM, target).unwrap();
+        wait_for("its one retransmit", || half_open().filter(|row| row.retransmits == 1));
+        wait_for("its end", || rows().is_empty().then_some(()));
+        let lived = begun.elapsed();
+        assert!(lived > Duration::from_millis(2_500) && lived < Duration::from_secs(6), "{lived:?}");
+    });
 }
 
 /// Connects from `source` without waiting for success.

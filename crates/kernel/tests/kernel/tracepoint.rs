@@ -13,6 +13,7 @@ use std::{
 use rustix::{
     fs::{AtFlags, FlockOperation, Mode, OFlags},
     mount::{FsMountFlags, FsOpenFlags, MountAttrFlags},
+    net::{AddressFamily, SocketType, bind, listen, socket},
 };
 use sekisho_kernel::{Diag, Netstat, Tracepoint, tracepoint};
 use sekisho_model::{Row, Sign, Unit};
@@ -86,6 +87,40 @@ fn every_retransmit_of_every_namespace_arrives_also_from_idle_processors() {
     assert!(!stats.overrun, "{stats:?}");
     let wanted = (0..25).chain(100..125).map(|low| (Unit::V4(victim(low).to_bits()), 1));
     assert_eq!(seen, wanted.collect());
+}
+
+#[test]
+fn what_the_buffers_do_not_hold_is_told() {
+    const WAVE: u32 = 3_000;
+    /// Twice what two buffers hold.
+    const MANY: u64 = 14_000;
+    let _alone = ALONE.lock();
+    with_server(|| {
+        sysctl("net/core/somaxconn", "16384");
+        sysctl("net/ipv4/tcp_max_syn_backlog", "16384");
+        sysctl("net/ipv4/tcp_synack_retries", "1");
+        let server = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        let target = SocketAddrV4::new(SERVER, 7_000);
+        bind(&server, &target).unwrap();
+        listen(&server, 16_384).unwrap();
+        let mut tracepoint = Tracepoint::open().unwrap();
+        let spoofer = Spoofer::new();
+        // Some SYNs of a burst are lost on the way. Their timers run where they were sent, on few processors.
+        let mut wave = 0;
+        while retransmitted() < MANY {
+            for low in 0..WAVE {
+                spoofer.syn(Ipv4Addr::from_bits(0xc613_0000 + wave * WAVE + low), target).unwrap();
+            }
+            let before = retransmitted();
+            wait_for("retransmits", || (retransmitted() >= before + u64::from(WAVE / 10)).then_some(()));
+            wave = (wave + 1) % 16;
+        }
+        let sent = retransmitted();
+        let stats = tracepoint.read(|_| ()).unwrap();
+        assert!(stats.overrun, "{stats:?}");
+        assert!(stats.rows > 1_000 && stats.rows + stats.lost >= sent, "{stats:?}");
+        assert!(!tracepoint.read(|_| ()).unwrap().overrun, "it is told once");
+    });
 }
 
 #[test]
