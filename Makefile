@@ -43,11 +43,12 @@ build: ## build the three programs and the demonstration
 	@build/install tools
 	cargo build $(PROFILE) --workspace --bins
 
-bench: ## measure the engine, replays, and the time from the first spoofed SYN to the drop on every host (root; ATTACKS=10)
+bench: ## measure the engine, replays, the sensors, and the time from the first spoofed SYN to the drop on every host (root; ATTACKS=10)
 	@build/install tools
 	cargo build $(PROFILE) --workspace --bins --examples
 	"$(TARGET_DIR)/release/examples/bench"
 	"$(TARGET_DIR)/release/examples/replay_speed"
+	"$(TARGET_DIR)/release/examples/scan_speed"
 	"$(TARGET_DIR)/release/sekisho-demo" --attacks $(ATTACKS)
 
 clean: ## remove what was built

@@ -36,6 +36,8 @@ mod modes;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod once;
+#[cfg(test)]
 mod operator;
 #[cfg(test)]
 mod operators;

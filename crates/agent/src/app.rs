@@ -72,8 +72,14 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let sought = Arc::new(CompletedCounts::default());
     let meter = telemetry.meter();
     metrics::of_the_sensors(&meter, &counts, &sought, &buffer);
-    let sensor =
-        sensor::start(buffer.clone(), counts.clone(), lately.clone(), readiness.clone(), stop.clone())?;
+    let sensor = sensor::start(
+        &settings.sensors,
+        buffer.clone(),
+        counts.clone(),
+        lately.clone(),
+        readiness.clone(),
+        stop.clone(),
+    )?;
     let seeker = completed::start(lately, desk.clone(), counts.clone(), sought, stop.clone())?;
     let tasks = TaskTracker::new();
     if let Some(desk) = &desk {

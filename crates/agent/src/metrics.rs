@@ -5,15 +5,19 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use opentelemetry::metrics::Meter;
+use opentelemetry::{
+    KeyValue,
+    metrics::{AsyncInstrument, Meter},
+};
 use sekisho_kernel::Counters;
+use sekisho_model::Sensor;
 
 use crate::{
     buffer::{Buffer, Lost},
     completed::CompletedCounts,
     desk::Desk,
     keeper::Counts,
-    sensor::SensorCounts,
+    sensor::{LookCounts, SensorCounts},
 };
 
 /// What our rules have counted, as of the last reading.
@@ -53,14 +57,12 @@ pub fn of_the_sensors(
     completed: &Arc<CompletedCounts>,
     buffer: &Arc<Buffer>,
 ) {
+    of_each_sensor(meter, sensor);
     let read = |value: fn(&SensorCounts) -> &AtomicU64| of(sensor, value);
-    counter(meter, "sekisho.sensor.passes", "Passes over the half-open sockets", read(|s| &s.passes));
-    counter(meter, "sekisho.sensor.passes.failed", "Passes that failed", read(|s| &s.failed));
-    counter(meter, "sekisho.sensor.observations", "Units newly seen stuck", read(|s| &s.observations));
     let truncated = read(|s| &s.truncated);
-    counter(meter, "sekisho.sensor.truncated", "Sockets left out: too many are followed", truncated);
-    gauge(meter, "sekisho.sensor.half_open", "Half-open sockets in the last pass", read(|s| &s.half_open));
-    gauge(meter, "sekisho.sensor.cost_microseconds", "What the last pass took", read(|s| &s.cost_micros));
+    counter(meter, "sekisho.sensor.truncated", "Handshakes left out: too many are followed", truncated);
+    let overrun = read(|s| &s.overrun);
+    counter(meter, "sekisho.sensor.overrun", "Traced retransmits that were lost: too many at once", overrun);
     let read = |value: fn(&CompletedCounts) -> &AtomicU64| of(completed, value);
     counter(meter, "sekisho.completed.passes", "Passes for counter-evidence", read(|c| &c.passes));
     counter(meter, "sekisho.completed.passes.failed", "Such passes that failed", read(|c| &c.failed));
@@ -69,6 +71,37 @@ pub fn of_the_sensors(
     counter(meter, "sekisho.completed.truncated", "Units and connections left out: too many", truncated);
     gauge(meter, "sekisho.completed.cost_microseconds", "What the last one took", read(|c| &c.cost_micros));
     of_the_reports(meter, buffer);
+}
+
+/// Registers what is counted for each sensor, told apart by the attribute `sensor`.
+fn of_each_sensor(meter: &Meter, sensors: &Arc<SensorCounts>) {
+    let each = |value: fn(&LookCounts) -> u64| {
+        let sensors = sensors.clone();
+        move |observer: &dyn AsyncInstrument<u64>| {
+            for sensor in Sensor::ALL {
+                let attributes = [KeyValue::new("sensor", sensor.as_str())];
+                observer.observe(value(sensors.of(sensor)), &attributes);
+            }
+        }
+    };
+    let counts = |name, what, value| {
+        meter.u64_observable_counter(name).with_description(what).with_callback(each(value)).build();
+    };
+    let gauges = |name, what, value| {
+        meter.u64_observable_gauge(name).with_description(what).with_callback(each(value)).build();
+    };
+    counts("sekisho.sensor.passes", "Looks for half-open handshakes", |s| s.passes.load(Ordering::Relaxed));
+    counts("sekisho.sensor.passes.failed", "Looks that failed", |s| s.failed.load(Ordering::Relaxed));
+    counts("sekisho.sensor.observations", "Units newly seen stuck", |s| {
+        s.observations.load(Ordering::Relaxed)
+    });
+    gauges("sekisho.sensor.half_open", "Handshakes in the last look", |s| {
+        s.half_open.load(Ordering::Relaxed)
+    });
+    gauges("sekisho.sensor.cost_microseconds", "What it took", |s| s.cost_micros.load(Ordering::Relaxed));
+    gauges("sekisho.sensor.working", "Whether it is used and works", |s| {
+        s.working.load(Ordering::Relaxed).into()
+    });
 }
 
 fn of_the_reports(meter: &Meter, buffer: &Arc<Buffer>) {

@@ -1,10 +1,10 @@
 //! What the agent is told at start: one struct, a comment per flag.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Parser, ValueEnum};
 use sekisho_daemon::{telemetry::LogFormat, tls::TlsArgs};
-use sekisho_model::{HostId, Zone};
+use sekisho_model::{Flags, HostId, Sensor, Zone};
 
 /// The agent: watches half-open TCP handshakes and keeps the blocklist in the kernel.
 ///
@@ -24,6 +24,9 @@ pub struct Settings {
     /// Whether to change the kernel
     #[arg(long, env = "SEKISHO_MODE", default_value = "observe")]
     pub mode: Mode,
+    /// What tells of half-open handshakes: auto, or several of sock_diag, conntrack and tracepoint
+    #[arg(long, env = "SEKISHO_SENSORS", value_name = "LIST", default_value = "auto")]
+    pub sensors: SensorChoice,
     /// Where the agent remembers what is in force over a restart; needed to enforce
     #[arg(long, env = "SEKISHO_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
@@ -63,5 +66,63 @@ impl Mode {
             Self::Observe => "observe",
             Self::Enforce => "enforce",
         }
+    }
+}
+
+/// Which sensors to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SensorChoice {
+    /// All that this host has.
+    Auto,
+    /// These, and only these.
+    These(Flags<Sensor>),
+}
+
+impl SensorChoice {
+    /// The sensors to try.
+    pub fn sensors(&self) -> impl Iterator<Item = Sensor> {
+        let these = match self {
+            Self::Auto => Sensor::ALL.into_iter().collect(),
+            Self::These(these) => *these,
+        };
+        these.iter()
+    }
+
+    /// Whether they were not named.
+    pub fn is_auto(&self) -> bool {
+        matches!(self, Self::Auto)
+    }
+}
+
+impl FromStr for SensorChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "auto" {
+            return Ok(Self::Auto);
+        }
+        let named = |name: &str| Sensor::ALL.into_iter().find(|sensor| sensor.as_str() == name.trim());
+        let unknown = |name| {
+            format!(
+                "{name:?} is no sensor; write auto, or several of sock_diag, conntrack, tracepoint with , between"
+            )
+        };
+        let these = text.split(',').map(|name| named(name).ok_or_else(|| unknown(name)));
+        these.collect::<Result<_, _>>().map(Self::These)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sensors_are_chosen_by_name() {
+        let chosen =
+            |text: &str| text.parse::<SensorChoice>().map(|choice| choice.sensors().collect::<Vec<_>>());
+        assert_eq!(chosen("auto").unwrap(), Sensor::ALL);
+        assert_eq!(chosen("tracepoint, sock_diag").unwrap(), [Sensor::SockDiag, Sensor::Tracepoint]);
+        assert!(chosen("auto,conntrack").unwrap_err().contains("\"auto\" is no sensor"));
+        assert!(chosen("").is_err() && chosen("ebpf").is_err());
     }
 }

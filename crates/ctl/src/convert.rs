@@ -95,6 +95,8 @@ impl From<pb::Host> for Host {
 
 impl From<pb::HostTotals> for HostTotals {
     fn from(totals: pb::HostTotals) -> Self {
+        let sensors = totals.sensors().map(|sensor| sensor.as_str_name().to_owned()).collect();
+        let truncated_by = totals.truncated_by().map(|why| why.as_str_name().to_owned()).collect();
         Self {
             half_open: totals.half_open,
             cookies_sent_full: totals.cookies_sent_full,
@@ -103,6 +105,13 @@ impl From<pb::HostTotals> for HostTotals {
             dropped_packets: totals.dropped_packets,
             completed: totals.completed,
             stuck_units: totals.stuck_units,
+            established: totals.established,
+            cookies_received: totals.cookies_received,
+            attempts_failed: totals.attempts_failed,
+            tracked: totals.tracked,
+            tracked_limit: totals.tracked_limit,
+            sensors,
+            truncated_by,
         }
     }
 }

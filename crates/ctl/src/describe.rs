@@ -11,7 +11,7 @@ use crate::{
     args::Described,
     client::ask,
     errors::Failure,
-    get::{self, lag, tier, witnessed},
+    get::{self, lag, named, tier, witnessed},
     table::{Printer, Show, age, columns, moment, pairs, remaining, yes},
     view::{Entry, EntryDetail, Host, HostDetail, Reason, Stamp, Witness},
 };
@@ -107,6 +107,12 @@ impl Show for HostDetail {
                 ("Dropped", totals.dropped_packets.to_string()),
                 ("Completed", totals.completed.to_string()),
                 ("Stuck units", totals.stuck_units.to_string()),
+                ("Established", totals.established.to_string()),
+                ("Cookies, back", totals.cookies_received.to_string()),
+                ("Failed", totals.attempts_failed.to_string()),
+                ("Tracked", format!("{} of {}", totals.tracked, totals.tracked_limit)),
+                ("Sensors", named(&totals.sensors, "SENSOR_")),
+                ("Truncated by", named(&totals.truncated_by, "TRUNCATION_")),
             ]);
         }
         pairs(rows)

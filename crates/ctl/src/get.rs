@@ -86,6 +86,12 @@ pub(crate) fn lag(applied: Option<Position>, head: Option<Position>) -> String {
     }
 }
 
+/// Names of an enum as words, without what they all begin with.
+pub(crate) fn named(names: &[String], prefix: &str) -> String {
+    let word = |name: &String| name.strip_prefix(prefix).unwrap_or(name).to_ascii_lowercase();
+    names.iter().map(word).collect::<Vec<_>>().join(",")
+}
+
 /// A tier as the word that it has everywhere else.
 pub(crate) fn tier(name: &str) -> String {
     name.trim_start_matches("TIER_").to_ascii_lowercase()
@@ -161,7 +167,8 @@ impl Show for Hosts {
     fn show(&self, wide: bool, now: Moment) -> String {
         let mut head = vec!["HOST", "ZONE", "MODE", "CONNECTED", "APPLIED", "LAG", "LAST-REPORT", "GUARDS"];
         if wide {
-            head.extend(["VERSION", "ADDRESSES", "HALF-OPEN", "COOKIES", "COMPLETED", "DROPPED", "REFUSAL"]);
+            head.extend(["VERSION", "ADDRESSES", "HALF-OPEN", "COOKIES", "COMPLETED", "DROPPED"]);
+            head.extend(["SENSORS", "TRUNCATED-BY", "REFUSAL"]);
         }
         columns(&head, self.hosts.iter().map(|host| host_row(host, self.head, wide, now)))
     }
@@ -184,6 +191,8 @@ fn host_row(host: &Host, head: Option<Position>, wide: bool, now: Moment) -> Vec
             number(|totals| totals.cookies_sent).unwrap_or_default(),
             number(|totals| totals.completed).unwrap_or_default(),
             number(|totals| totals.dropped_packets).unwrap_or_default(),
+            totals.map(|totals| named(&totals.sensors, "SENSOR_")).unwrap_or_default(),
+            totals.map(|totals| named(&totals.truncated_by, "TRUNCATION_")).unwrap_or_default(),
             host.refusal.clone(),
         ]);
     }

@@ -169,6 +169,13 @@ pub(crate) struct HostTotals {
     pub(crate) dropped_packets: i64,
     pub(crate) completed: i64,
     pub(crate) stuck_units: i64,
+    pub(crate) established: i64,
+    pub(crate) cookies_received: i64,
+    pub(crate) attempts_failed: i64,
+    pub(crate) tracked: i64,
+    pub(crate) tracked_limit: i64,
+    pub(crate) sensors: Vec<String>,
+    pub(crate) truncated_by: Vec<String>,
 }
 
 /// The hosts; `head` is where the aggregator stands, for people.

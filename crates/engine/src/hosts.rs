@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::net::IpAddr;
 
-use sekisho_model::{Batch, HostId, Moment, Prefix, Totals, Zone};
+use sekisho_model::{Batch, HostId, Moment, Prefix, Sensor, Totals, Zone};
 
 /// What the engine knows about one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +107,11 @@ impl HostRecord {
         let more = |new: u64, old: u64| if goes_on { new.saturating_sub(old) } else { 0 };
         Some(Grown {
             completed: goes_on.then(|| batch.totals.completed.saturating_sub(before.completed)),
-            cookies: more(batch.totals.cookies_sent, before.cookies_sent),
+            cookies: if batch.totals.sensors.has(Sensor::Conntrack) {
+                0
+            } else {
+                more(batch.totals.cookies_sent, before.cookies_sent)
+            },
             stuck_units: more(batch.totals.stuck_units, before.stuck_units),
         })
     }
@@ -138,7 +142,7 @@ impl HostRecord {
 pub(crate) struct Grown {
     /// Completed handshakes; none for the first batch of a session.
     pub(crate) completed: Option<u64>,
-    /// SYN cookies.
+    /// SYN cookies that answered handshakes which no sensor sees.
     pub(crate) cookies: u64,
     /// Units that got stuck.
     pub(crate) stuck_units: u64,

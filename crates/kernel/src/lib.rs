@@ -1,5 +1,5 @@
-//! The only room that talks to the kernel: half-open and completed sockets by sock_diag, sets by nf_tables,
-//! counters by procfs, addresses and gateways by rtnetlink.
+//! The only room that talks to the kernel: half-open and completed sockets by sock_diag, tracked
+//! connections by ctnetlink, retransmits by tracefs, sets by nf_tables, counters by procfs, addresses and gateways by rtnetlink.
 //!
 //! It decides nothing, retries nothing and remembers nothing. Every call may block for as long as
 //! the kernel takes (seconds for a big transaction): call it from a thread of its own, never from a
@@ -7,19 +7,23 @@
 //! makes the call.
 
 pub mod addresses;
+pub mod conntrack;
 pub mod error;
 pub mod netstat;
 pub mod nft;
 pub mod sock_diag;
 pub mod table;
+pub mod tracepoint;
 
 mod attributes;
 mod link;
 mod message;
 
 pub use addresses::{gateways, own_addresses};
+pub use conntrack::{Conntrack, Tracked};
 pub use error::KernelError;
 pub use netstat::Netstat;
 pub use nft::{Counters, Nft};
 pub use sock_diag::{Diag, PassStats};
 pub use table::Found;
+pub use tracepoint::{TraceStats, Tracepoint};

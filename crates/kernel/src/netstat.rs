@@ -10,15 +10,21 @@ const EXTENSIONS: &str = "/proc/thread-self/net/netstat";
 /// Those of the standard MIBs.
 const STANDARD: &str = "/proc/thread-self/net/snmp";
 
-/// Counters of TCP since boot.
+/// Counters of TCP since boot, of one network namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Netstat {
     /// `TcpExt: TCPReqQFullDoCookies`: SYNs that were answered by cookie since the queue was full.
     pub queue_full_cookies: u64,
     /// `TcpExt: SyncookiesSent`: SYNs that were answered by cookie.
     pub cookies_sent: u64,
+    /// `TcpExt: SyncookiesRecv`: cookies that came back, each by an honest client.
+    pub cookies_received: u64,
     /// `Tcp: PassiveOpens`: inbound handshakes that were completed.
     pub passive_opens: u64,
+    /// `Tcp: AttemptFails`: handshakes that failed, in both directions.
+    pub attempts_failed: u64,
+    /// `Tcp: CurrEstab`: connections that are established now.
+    pub established: u64,
 }
 
 impl Netstat {
@@ -36,10 +42,14 @@ impl Netstat {
     /// A counter that is not there is 0.
     pub fn parse(extensions: &str, standard: &str) -> Self {
         let extension = |name| find(extensions, "TcpExt:", name).unwrap_or(0);
+        let one = |name| find(standard, "Tcp:", name).unwrap_or(0);
         Self {
             queue_full_cookies: extension("TCPReqQFullDoCookies"),
             cookies_sent: extension("SyncookiesSent"),
-            passive_opens: find(standard, "Tcp:", "PassiveOpens").unwrap_or(0),
+            cookies_received: extension("SyncookiesRecv"),
+            passive_opens: one("PassiveOpens"),
+            attempts_failed: one("AttemptFails"),
+            established: one("CurrEstab"),
         }
     }
 }
@@ -61,9 +71,16 @@ mod tests {
     fn columns_are_found_by_name() {
         let text = "TcpExt: SyncookiesSent SyncookiesRecv TCPReqQFullDoCookies\nTcpExt: 3 4 5\n\
                     IpExt: SyncookiesSent InOctets\nIpExt: 8 9\n";
-        let standard = "Ip: Forwarding DefaultTTL\nIp: 1 64\nTcp: RtoAlgorithm MaxConn ActiveOpens PassiveOpens\n\
-                        Tcp: 1 -1 5 7\n";
-        let wanted = Netstat { queue_full_cookies: 5, cookies_sent: 3, passive_opens: 7 };
+        let standard = "Ip: Forwarding DefaultTTL\nIp: 1 64\nTcp: RtoAlgorithm MaxConn ActiveOpens PassiveOpens \
+                        AttemptFails CurrEstab\nTcp: 1 -1 5 7 2 9\n";
+        let wanted = Netstat {
+            queue_full_cookies: 5,
+            cookies_sent: 3,
+            cookies_received: 4,
+            passive_opens: 7,
+            attempts_failed: 2,
+            established: 9,
+        };
         assert_eq!(Netstat::parse(text, standard), wanted);
         assert_eq!(Netstat::parse("TcpExt: SyncookiesSent\nTcpExt: none\n", "Tcp:"), Netstat::default());
     }

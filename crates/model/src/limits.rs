@@ -138,8 +138,30 @@ pub const MIN_POLL_INTERVAL: Duration = Duration::from_millis(250);
 pub const MAX_POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// The share of one core that passes over the sockets may take: 1 in this many.
 pub const POLL_CORE_SHARE: u32 = 100;
-/// Half-open sockets that the agent follows; further rows are counted as truncated.
-pub const MAX_SOCKETS: usize = 1_000_000;
+/// Shortest time between two dumps of the tracked connections.
+pub const MIN_TRACKED_INTERVAL: Duration = Duration::from_millis(500);
+/// Longest time between two such dumps, however costly one is: a third of the time that the kernel keeps a
+/// half-open entry.
+pub const MAX_TRACKED_INTERVAL: Duration = Duration::from_secs(20);
+/// Time between two readings of the retransmits that were traced.
+pub const TRACE_INTERVAL: Duration = Duration::from_millis(250);
+/// KiB of each processor's buffer of traced retransmits: about 3,000 of them. The oldest go first.
+pub const TRACE_BUFFER_KIB: usize = 256;
+/// Bytes that one reading takes out of each such buffer.
+pub const TRACE_READ_BYTES: usize = 512 << 10;
+/// Time between two attempts to use a sensor that could not be used.
+pub const SENSOR_AGAIN: Duration = Duration::from_secs(10);
+/// Half-open handshakes that the agent follows; further rows are counted as truncated.
+pub const MAX_HANDSHAKES: usize = 1_000_000;
+/// How long a handshake that was told of is remembered after the last sign of it, where there are several
+/// sensors: conntrack keeps its entry for 60 s, and may be looked at late.
+pub const HANDSHAKE_MEMORY: Duration = Duration::from_secs(85);
+/// How long a handshake is taken to go on after its SYN-ACK was sent again: more than the longest time between
+/// two retransmits, 32 s at `tcp_synack_retries` = 6.
+pub const RESENT_MEMORY: Duration = Duration::from_secs(40);
+/// Longest life of a handshake that only retransmits tell of: 127 s at `tcp_synack_retries` = 6. What is sent
+/// later belongs to another one between the same ends.
+pub const RESENT_LIFE: Duration = Duration::from_secs(130);
 /// Prefixes of which connections are looked for in one pass of the agent for counter-evidence.
 pub const MAX_COMPLETED_PREFIXES: usize = 256;
 /// Units with counter-evidence that one such pass takes up; further ones are counted as truncated.

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::{HostId, Tier, Unit};
+use crate::{Flag, Flags, HostId, Sensor, Tier, Unit};
 
 /// What one host saw about one unit in one reporting window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,8 @@ pub struct Completed {
 /// The host as a whole at the time of a batch: what the sample may have missed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Half-open sockets that the pass saw, proven stuck or not.
+    /// Half-open handshakes that the last passes saw, proven stuck or not: sockets, or tracked connections where
+    /// these are more.
     pub half_open: u64,
     /// `TcpExt: TCPReqQFullDoCookies` since boot: SYNs answered by cookie, invisible to the pass.
     pub cookies_sent_full: u64,
@@ -59,6 +60,53 @@ pub struct Totals {
     /// Distinct units that were newly proven stuck since the agent began, whether they fit the batch
     /// or not.
     pub stuck_units: u64,
+    /// `Tcp: CurrEstab`: connections that are established now.
+    pub established: u64,
+    /// `TcpExt: SyncookiesRecv` since boot: cookies that honest clients brought back.
+    pub cookies_received: u64,
+    /// `Tcp: AttemptFails` since boot: handshakes that failed, in both directions.
+    pub attempts_failed: u64,
+    /// Connections that the kernel tracks, of all kinds; 0 where it tracks none.
+    pub tracked: u64,
+    /// How many it would track.
+    pub tracked_limit: u64,
+    /// The sensors that worked when they were last looked at.
+    pub sensors: Flags<Sensor>,
+    /// Why the batches since the last one may lack handshakes.
+    pub truncated_by: Flags<Truncation>,
+}
+
+/// Why a sample may lack handshakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Truncation {
+    /// Some were answered by SYN cookies, and nothing tracks connections: nobody sees them.
+    Cookies,
+    /// The kernel's table of tracked connections was full.
+    TrackingFull,
+    /// The agent follows as many handshakes as it may.
+    Limit,
+    /// More retransmits were traced than the kernel's buffer holds.
+    TraceOverrun,
+    /// The kernel's table changed while it was listed.
+    Inconsistent,
+    /// A look of a sensor failed.
+    Failed,
+}
+
+impl Truncation {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Cookies,
+        Self::TrackingFull,
+        Self::Limit,
+        Self::TraceOverrun,
+        Self::Inconsistent,
+        Self::Failed,
+    ];
+}
+
+impl Flag for Truncation {
+    const ALL: &'static [Self] = &Self::ALL;
 }
 
 /// One agent's report: what it saw since the one before.

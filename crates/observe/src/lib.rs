@@ -1,4 +1,4 @@
-//! Rows and a moment become observations: which half-open sockets are proven stuck, each counted once; and
+//! Rows and a moment become observations: which half-open handshakes are proven stuck, each counted once; and
 //! which units have honest clients.
 //!
 //! Pure: it opens no socket and reads no clock.
@@ -12,8 +12,12 @@ pub mod interval;
 pub mod observer;
 pub mod turns;
 
+mod life;
+#[cfg(test)]
+mod tests;
+
 pub use candidates::Candidates;
 pub use counter::{CounterEvidence, Proof};
-pub use interval::{completed_interval, poll_interval};
+pub use interval::{completed_interval, poll_interval, tracked_interval};
 pub use observer::{Observer, Seen};
 pub use turns::Turns;

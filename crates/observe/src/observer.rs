@@ -1,46 +1,53 @@
-//! Follows half-open sockets from pass to pass by their cookies.
+//! Follows half-open handshakes by what the sensors tell of them, and says what is new.
 
 use alloc::{collections::BTreeMap, vec::Vec};
-use core::time::Duration;
+use core::{
+    hash::{Hash, Hasher},
+    net::IpAddr,
+    time::Duration,
+};
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, hash_map::Entry};
-use sekisho_model::{Observation, Row, Unit, limits::MAX_SOCKETS, never::is_unlistable};
+use sekisho_model::{
+    Handshake, Moment, Observation, Row, Sensor, Unit,
+    limits::{HANDSHAKE_MEMORY, MAX_HANDSHAKES},
+    never::is_unlistable,
+};
+use siphasher::sip::SipHasher13;
 
-/// The kernel's first SYN-ACK timeout is 1 s (`TCP_TIMEOUT_INIT`, RFC 6298) and doubles with each. A
-/// socket whose timer is further off than that has had a timeout; if nothing was sent again by it, the
-/// peer has answered and the listener waits for data (`TCP_DEFER_ACCEPT`): no victim of spoofing.
-const FIRST_TIMEOUT: Duration = Duration::from_millis(1_100);
+use crate::life::Life;
 
-/// What one pass brought.
+/// How often handshakes that ended are looked for where no pass says that they did.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// What one pass of a sensor brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// What is new since the pass before, sorted by unit.
     pub observations: Vec<Observation>,
-    /// Units among them with a socket that is newly proven stuck.
+    /// Units among them with a handshake that is newly proven stuck.
     pub stuck_units: u64,
-    /// Half-open sockets in the pass, proven stuck or not.
+    /// Rows of the pass, proven stuck or not.
     pub half_open: u64,
-    /// Sockets left out since too many are followed already.
+    /// Rows left out since too many handshakes are followed already.
     pub truncated: u64,
 }
 
-/// The memory between passes.
+/// The memory between passes, one for all sensors.
 #[derive(Clone, Debug)]
 pub struct Observer {
-    sockets: HashMap<u64, Socket, FixedState>,
+    /// The lives by a hash of both ends. Its key is a secret: who could find two handshakes with the same hash
+    /// could hide one behind the other.
+    lives: HashMap<u64, Life, FixedState>,
+    key: [u8; 16],
+    own: Vec<IpAddr>,
+    memory: Duration,
     news: BTreeMap<Unit, News>,
-    pass: u32,
+    swept: Moment,
     half_open: u64,
     truncated: u64,
     limit: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Socket {
-    pass: u32,
-    retransmits: u8,
-    deferred: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,53 +56,71 @@ struct News {
     retransmits: u8,
 }
 
-impl Default for Observer {
-    fn default() -> Self {
-        Self::with_limit(MAX_SOCKETS)
-    }
-}
-
 impl Observer {
-    fn with_limit(limit: usize) -> Self {
-        let sockets = HashMap::with_hasher(FixedState::default());
-        Self { sockets, news: BTreeMap::new(), pass: 0, half_open: 0, truncated: 0, limit }
+    /// One that knows nothing yet. `key` is a random number that nobody else knows.
+    pub fn new(key: [u8; 16]) -> Self {
+        Self::with_limit(key, MAX_HANDSHAKES)
     }
 
-    /// Takes one row of the current pass.
-    pub fn row(&mut self, row: &Row) {
+    fn with_limit(key: [u8; 16], limit: usize) -> Self {
+        Self {
+            lives: HashMap::with_hasher(FixedState::default()),
+            key,
+            own: Vec::new(),
+            memory: Duration::ZERO,
+            news: BTreeMap::new(),
+            swept: Moment::EPOCH,
+            half_open: 0,
+            truncated: 0,
+            limit,
+        }
+    }
+
+    /// How many sensors there are: with several, what one told of is remembered for the others.
+    pub fn set_sensors(&mut self, count: usize) {
+        self.memory = if count > 1 { HANDSHAKE_MEMORY } else { Duration::ZERO };
+    }
+
+    /// The host's own addresses: handshakes with them are no reflection. The tracepoint sees a masquerade of ours
+    /// as the peer, where conntrack knows the true client.
+    pub fn set_own(&mut self, mut addresses: Vec<IpAddr>) {
+        addresses.sort_unstable();
+        self.own = addresses;
+    }
+
+    /// Takes one row of the current pass of a sensor, seen at `now`.
+    pub fn row(&mut self, row: &Row, now: Moment) {
         self.half_open += 1;
-        let room = self.sockets.len() < self.limit;
-        let socket = match self.sockets.entry(row.cookie) {
+        let unit = Unit::of(row.victim);
+        if is_unlistable(&unit.prefix()) || self.own.binary_search(&row.victim.to_canonical()).is_ok() {
+            return;
+        }
+        let room = self.lives.len() < self.limit;
+        let life = match self.lives.entry(hash(self.key, &row.handshake)) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) if room => new.insert(Socket { pass: 0, retransmits: 0, deferred: false }),
+            Entry::Vacant(new) if room => new.insert(Life::begun(now)),
             Entry::Vacant(_) => {
                 self.truncated += 1;
                 return;
             }
         };
-        socket.pass = self.pass;
-        socket.deferred |= row.retransmits == 0 && row.expires > FIRST_TIMEOUT;
-        if socket.deferred || row.retransmits <= socket.retransmits {
-            return;
-        }
-        let first = socket.retransmits == 0;
-        socket.retransmits = row.retransmits;
-        let unit = Unit::of(row.peer);
-        if is_unlistable(&unit.prefix()) {
-            return;
-        }
+        let Some(told) = life.take(&row.sign, now) else { return };
         let news = self.news.entry(unit).or_default();
-        news.sockets = news.sockets.saturating_add(u32::from(first));
-        news.retransmits = news.retransmits.max(row.retransmits);
+        news.sockets = news.sockets.saturating_add(u32::from(told.is_first));
+        news.retransmits = news.retransmits.max(told.retransmits);
     }
 
-    /// Ends the pass. Only a `whole` pass, which saw every socket, shows which ones are gone.
-    pub fn end_pass(&mut self, whole: bool) -> Seen {
-        if whole {
-            let pass = self.pass;
-            self.sockets.retain(|_, socket| socket.pass == pass);
+    /// Ends a pass of `sensor` at `now`. Only a `whole` pass, which saw all that the sensor can see, shows which
+    /// handshakes are gone; the tracepoint has no such pass.
+    pub fn end_pass(&mut self, sensor: Sensor, whole: bool, now: Moment) -> Seen {
+        if sensor != Sensor::Tracepoint || now.since(self.swept) >= SWEEP {
+            self.swept = now;
+            let memory = self.memory;
+            self.lives.retain(|_, life| {
+                life.end_pass(sensor, whole);
+                life.is_remembered(memory, now)
+            });
         }
-        self.pass = self.pass.wrapping_add(1);
         let news = core::mem::take(&mut self.news);
         let stuck = news.values().filter(|news| news.sockets > 0).count();
         let observation = |(unit, news): (Unit, News)| Observation {
@@ -111,27 +136,48 @@ impl Observer {
         }
     }
 
-    /// Sockets that are followed.
+    /// Handshakes that are followed.
     pub fn followed(&self) -> usize {
-        self.sockets.len()
+        self.lives.len()
     }
+}
+
+fn hash(key: [u8; 16], handshake: &Handshake) -> u64 {
+    let mut hasher = SipHasher13::new_with_key(&key);
+    handshake.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use alloc::collections::BTreeSet;
+    use core::net::SocketAddr;
 
     use proptest::{collection::vec, prelude::*};
+    use sekisho_model::Sign;
 
     use super::*;
 
+    /// A socket of a handshake of its own: the port is the cookie's.
     fn row(peer: &str, cookie: u64, retransmits: u8) -> Row {
-        Row { peer: peer.parse().unwrap(), cookie, retransmits, expires: Duration::from_millis(900) }
+        let victim = peer.parse().unwrap();
+        let port = u16::try_from(cookie).unwrap();
+        let handshake = Handshake::new(SocketAddr::new(victim, port), "192.0.2.1:443".parse().unwrap());
+        let sign = Sign::Socket { cookie, retransmits, expires: Duration::from_millis(900) };
+        Row { victim, handshake, sign }
+    }
+
+    fn alone() -> Observer {
+        Observer::new([7; 16])
+    }
+
+    fn whole(observer: &mut Observer) -> Seen {
+        observer.end_pass(Sensor::SockDiag, true, Moment::EPOCH)
     }
 
     fn pass(observer: &mut Observer, rows: &[Row]) -> Vec<(Unit, u32, u8)> {
-        rows.iter().for_each(|row| observer.row(row));
-        let seen = observer.end_pass(true);
+        rows.iter().for_each(|row| observer.row(row, Moment::EPOCH));
+        let seen = whole(observer);
         assert_eq!(seen.half_open, rows.len() as u64);
         assert_eq!(seen.stuck_units, seen.observations.iter().filter(|o| o.sockets > 0).count() as u64);
         seen.observations.iter().map(|o| (o.unit, o.sockets, o.retransmits)).collect()
@@ -139,7 +185,7 @@ mod tests {
 
     #[test]
     fn presence_alone_is_no_evidence() {
-        let mut observer = Observer::default();
+        let mut observer = alone();
         for _ in 0..3 {
             assert_eq!(pass(&mut observer, &[row("203.0.113.7", 1, 0)]), []);
         }
@@ -147,7 +193,7 @@ mod tests {
 
     #[test]
     fn one_socket_counts_once_and_its_retransmits_are_told() {
-        let mut observer = Observer::default();
+        let mut observer = alone();
         let unit = Unit::V4(0xcb00_7107);
         assert_eq!(
             pass(&mut observer, &[row("203.0.113.7", 1, 0), row("203.0.113.7", 2, 1)]),
@@ -162,17 +208,20 @@ mod tests {
             [(unit, 0, 3)]
         );
         assert_eq!(pass(&mut observer, &[row("203.0.113.7", 1, 1), row("203.0.113.7", 2, 3)]), []);
-        // A new socket may get the old one's place in the table, never its cookie.
         assert_eq!(pass(&mut observer, &[row("203.0.113.7", 3, 1)]), [(unit, 1, 1)]);
         assert_eq!(observer.followed(), 1);
+        // A new socket may get the old one's ends, never its cookie.
+        let mut again = row("203.0.113.7", 3, 1);
+        again.sign = Sign::Socket { cookie: 4, retransmits: 1, expires: Duration::ZERO };
+        assert_eq!(pass(&mut observer, &[again]), [(unit, 1, 1)]);
     }
 
     #[test]
     fn a_unit_is_newly_stuck_in_each_pass_that_proves_one_more_socket_of_it() {
-        let mut observer = Observer::default();
+        let mut observer = alone();
         let mut stuck = |rows: &[Row]| {
-            rows.iter().for_each(|row| observer.row(row));
-            observer.end_pass(true).stuck_units
+            rows.iter().for_each(|row| observer.row(row, Moment::EPOCH));
+            whole(&mut observer).stuck_units
         };
         assert_eq!(stuck(&[row("203.0.113.7", 1, 1), row("203.0.113.7", 2, 1), row("203.0.113.8", 3, 1)]), 2);
         assert_eq!(stuck(&[row("203.0.113.7", 1, 2), row("203.0.113.7", 2, 1)]), 0, "only retransmits grew");
@@ -181,7 +230,7 @@ mod tests {
 
     #[test]
     fn mapped_peers_and_one_subscribers_ipv6_addresses_are_one_unit() {
-        let mut observer = Observer::default();
+        let mut observer = alone();
         let rows = [
             row("::ffff:203.0.113.7", 1, 1),
             row("203.0.113.7", 2, 2),
@@ -194,9 +243,9 @@ mod tests {
 
     #[test]
     fn a_deferred_accept_never_counts() {
-        let mut observer = Observer::default();
+        let mut observer = alone();
         let mut waiting = row("203.0.113.7", 1, 0);
-        waiting.expires = Duration::from_millis(1_900);
+        waiting.sign = Sign::Socket { cookie: 1, retransmits: 0, expires: Duration::from_millis(1_900) };
         assert_eq!(pass(&mut observer, &[waiting]), []);
         // At the end of its patience the listener sends once more: still an answered handshake.
         assert_eq!(pass(&mut observer, &[row("203.0.113.7", 1, 1)]), []);
@@ -204,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_can_never_be_listed_is_not_reported() {
-        let mut observer = Observer::default();
+        let mut observer = alone();
         assert_eq!(
             pass(&mut observer, &[row("127.0.0.1", 1, 3), row("fe80::1", 2, 3), row("::1", 3, 3)]),
             []
@@ -212,25 +261,33 @@ mod tests {
     }
 
     #[test]
+    fn our_own_addresses_are_not_reported() {
+        let mut observer = alone();
+        observer.set_own(["198.51.100.3", "198.51.100.2"].map(|own| own.parse().unwrap()).to_vec());
+        let rows = ["::ffff:198.51.100.2", "198.51.100.3", "198.51.100.4"].map(|peer| row(peer, 1, 1));
+        assert_eq!(pass(&mut observer, &rows), [(Unit::V4(0xc633_6404), 1, 1)]);
+    }
+
+    #[test]
     fn an_interrupted_pass_forgets_nothing() {
-        let mut observer = Observer::default();
+        let mut observer = alone();
         assert_eq!(pass(&mut observer, &[row("203.0.113.7", 1, 1)]).len(), 1);
-        observer.end_pass(false);
+        observer.end_pass(Sensor::SockDiag, false, Moment::EPOCH);
         assert_eq!(pass(&mut observer, &[row("203.0.113.7", 1, 1)]), []);
     }
 
     #[test]
     fn the_number_of_sockets_is_bounded_and_the_rest_counted() {
-        let mut observer = Observer::with_limit(2);
-        (0..5).for_each(|cookie| observer.row(&row("203.0.113.7", cookie, 1)));
-        let seen = observer.end_pass(true);
+        let mut observer = Observer::with_limit([7; 16], 2);
+        (1..6).for_each(|cookie| observer.row(&row("203.0.113.7", cookie, 1), Moment::EPOCH));
+        let seen = whole(&mut observer);
         assert_eq!((seen.half_open, seen.truncated, observer.followed()), (5, 3, 2));
     }
 
     proptest! {
         #[test]
-        fn sockets_are_counted_as_by_a_list_of_all(passes in vec(vec((0u64..12, 0u8..4), 0..12), 1..12)) {
-            let mut observer = Observer::default();
+        fn sockets_are_counted_as_by_a_list_of_all(passes in vec(vec((1u64..12, 0u8..4), 0..12), 1..12)) {
+            let mut observer = alone();
             let (mut counted, mut total) = (BTreeSet::new(), 0);
             let mut alive = BTreeSet::new();
             for rows in passes {
@@ -240,7 +297,7 @@ mod tests {
                 let fresh = rows.iter().filter(|(cookie, retransmits)| **retransmits > 0 && counted.insert(**cookie));
                 let want = fresh.count();
                 let rows: Vec<Row> = rows.into_iter().map(|(cookie, n)| row("203.0.113.7", cookie, n)).collect();
-                alive = rows.iter().map(|row| row.cookie).collect();
+                alive = rows.iter().map(|row| row.handshake).collect();
                 let got: u32 = pass(&mut observer, &rows).iter().map(|(_, sockets, _)| sockets).sum();
                 prop_assert_eq!(got as usize, want);
                 total += want;

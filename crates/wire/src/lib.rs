@@ -12,6 +12,7 @@ pub mod order;
 pub mod packed;
 pub mod policy;
 pub mod readable;
+pub mod totals;
 
 pub use error::{Malformed, Reason};
 

@@ -4,11 +4,12 @@ use std::{iter, net::IpAddr, time::Duration};
 
 use bytes::Bytes;
 use sekisho_model::{
-    Batch, Completed, Hit, HostId, Observation, Tier, Totals, Unit,
+    Batch, Completed, Hit, HostId, Observation, Tier, Unit,
     limits::{MAX_BATCH_ROWS, MAX_HOST_ADDRESSES, MAX_OBSERVATION_AGE},
     never::is_unlistable,
 };
 
+pub use crate::totals::{totals, totals_from};
 use crate::{Malformed, Reason, pb::v1 as pb, readable};
 
 /// Packs a batch, IPv4 rows first.
@@ -140,34 +141,6 @@ pub fn admit(batch: &Batch) -> Result<(), Malformed> {
     }
 }
 
-/// The totals as a message.
-pub fn totals(totals: &Totals) -> pb::HostTotals {
-    let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    pb::HostTotals {
-        half_open: count(totals.half_open),
-        cookies_sent_full: count(totals.cookies_sent_full),
-        cookies_sent: count(totals.cookies_sent),
-        truncated: count(totals.truncated),
-        dropped_packets: count(totals.dropped_packets),
-        completed: count(totals.completed),
-        stuck_units: count(totals.stuck_units),
-    }
-}
-
-/// The totals of a message; a negative count is 0.
-pub fn totals_from(totals: &pb::HostTotals) -> Totals {
-    let count = |value: i64| u64::try_from(value).unwrap_or(0);
-    Totals {
-        half_open: count(totals.half_open),
-        cookies_sent_full: count(totals.cookies_sent_full),
-        cookies_sent: count(totals.cookies_sent),
-        truncated: count(totals.truncated),
-        dropped_packets: count(totals.dropped_packets),
-        completed: count(totals.completed),
-        stuck_units: count(totals.stuck_units),
-    }
-}
-
 /// An address as 4 or 16 bytes.
 pub fn address(address: &IpAddr) -> Bytes {
     match address {
@@ -253,6 +226,8 @@ impl Columns {
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, prelude::*};
+
+    use sekisho_model::Totals;
 
     use super::*;
 

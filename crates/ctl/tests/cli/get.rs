@@ -101,11 +101,24 @@ fn wide_has_more_columns() {
     let head: Vec<&str> = out.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(
         head[7..],
-        ["GUARDS", "VERSION", "ADDRESSES", "HALF-OPEN", "COOKIES", "COMPLETED", "DROPPED", "REFUSAL"]
+        [
+            "GUARDS",
+            "VERSION",
+            "ADDRESSES",
+            "HALF-OPEN",
+            "COOKIES",
+            "COMPLETED",
+            "DROPPED",
+            "SENSORS",
+            "TRUNCATED-BY",
+            "REFUSAL"
+        ]
     );
     let row: Vec<&str> = out.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(row[..6], ["edge-1", "east", "enforce", "yes", "40", "3"]);
-    assert_eq!(row[7..], ["-", "0.1.0", "198.51.100.7", "5", "0", "0", "77", "-"]);
+    let rest =
+        ["-", "0.1.0", "198.51.100.7", "5", "0", "0", "77", "sock_diag,tracepoint", "trace_overrun", "-"];
+    assert_eq!(row[7..], rest);
     assert!(read(&fake, "get allowlist -o wide").contains("never"));
 }
 

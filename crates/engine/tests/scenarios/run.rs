@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use sekisho_engine::{Engine, Event};
 use sekisho_model::{
     Batch, Completed, Hit, HostId, Input, LogEntry, Moment, Observation, Order, OrderKind, Policy, Prefix,
-    Revision, Tier, Totals, Unit, limits::MAX_BATCH_ROWS,
+    Revision, Sensor, Tier, Totals, Unit, limits::MAX_BATCH_ROWS,
 };
 
 use crate::{
@@ -163,6 +163,8 @@ impl Story {
             totals.completed += report.completes;
             totals.cookies_sent += report.cookies;
             totals.cookies_sent_full += report.cookies;
+            totals.sensors =
+                totals.sensors.without(Sensor::Conntrack).with_if(Sensor::Conntrack, report.tracked);
             let seen = if matches!(report.what, What::Sees { .. }) { units.len() as u64 } else { 0 };
             totals.stuck_units += report.stuck.max(seen);
             let mut parts: Vec<&[Unit]> = units.chunks(MAX_BATCH_ROWS).collect();

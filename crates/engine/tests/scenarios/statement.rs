@@ -58,6 +58,8 @@ pub struct Report {
     pub completes: u64,
     pub stuck: u64,
     pub cookies: u64,
+    /// Whether each host's kernel tracks connections, and a sensor looks at them.
+    pub tracked: bool,
 }
 
 /// The rows of a report.
@@ -144,7 +146,8 @@ fn read_report(hosts: Vec<HostId>, verb: &str, rest: &[&str], clauses: &[&str]) 
         ("serves" | "serve", rest) => What::Serves { targets: targets::read(rest)?, connections: 1 },
         _ => return Err("at which tier? write hits 203.0.113.7 at drop".to_owned()),
     };
-    let mut report = Report { hosts, what, age: Duration::ZERO, completes: 0, stuck: 0, cookies: 0 };
+    let mut report =
+        Report { hosts, what, age: Duration::ZERO, completes: 0, stuck: 0, cookies: 0, tracked: false };
     if let ("completes" | "complete", [count]) = (verb, rest) {
         report.completes = words::number(count)?;
     }
@@ -161,6 +164,7 @@ fn read_clause(report: &mut Report, clause: &str) -> Result<(), Wrong> {
         (["completes", count], _) => report.completes = words::number(count)?,
         (["stuck", count], _) => report.stuck = words::number(count)?,
         (["cookies", count], _) => report.cookies = words::number(count)?,
+        (["tracked"], _) => report.tracked = true,
         ([count, "socket" | "sockets"], What::Sees { sockets, .. }) => *sockets = words::number(count)?,
         ([count, "retransmit" | "retransmits"], What::Sees { retransmits, .. }) => {
             *retransmits = words::number(count)?;

@@ -18,6 +18,8 @@ use rustix::{
     thread::UnshareFlags,
 };
 
+/// Ours, in [`with_server`].
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// How long anything may take that a test waits for.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -31,6 +33,23 @@ pub(crate) fn in_namespace(test: impl FnOnce() + Send + 'static) {
     if let Err(failure) = thread::spawn(run).join() {
         panic::resume_unwind(failure);
     }
+}
+
+/// Runs `test` in a namespace in which `SERVER` is ours, and packets to anybody else go to a link where nobody is.
+pub(crate) fn with_server(test: impl FnOnce() + Send + 'static) {
+    in_namespace(|| {
+        ip("link add name void type veth peer name beyond");
+        // Without ARP: a neighbour that does not answer would end the handshakes.
+        ip("link set void arp off up");
+        ip("link set beyond arp off up");
+        ip(&format!("addr add {SERVER}/32 dev void"));
+        ip("route add default dev void");
+        for name in ["all", "lo", "void"] {
+            sysctl(&format!("net/ipv4/conf/{name}/rp_filter"), "0");
+        }
+        sysctl("net/ipv4/conf/lo/accept_local", "1");
+        test();
+    });
 }
 
 /// Moves the calling thread into a new network namespace with loopback up.

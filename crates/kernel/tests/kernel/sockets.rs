@@ -5,40 +5,44 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
     os::fd::{AsFd, OwnedFd},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use crate::lab::{Spoofer, address, in_namespace, ip, sysctl, wait_for};
+use crate::lab::{SERVER, Spoofer, address, in_namespace, ip, sysctl, wait_for, with_server};
 use rustix::net::{AddressFamily, RecvFlags, SocketType, bind, connect, listen, socket, sockopt};
 use sekisho_kernel::{Counters, Diag, Netstat, Nft, gateways, own_addresses, table};
-use sekisho_model::{Row, Tier, Unit, limits::HIT_SET_SIZE};
+use sekisho_model::{Handshake, Row, Sign, Tier, Unit, limits::HIT_SET_SIZE};
 use sekisho_ruleset::Removal;
 
-const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const VICTIM: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
-
-/// A namespace in which `SERVER` is ours, and packets to anybody else go to a link where nobody is.
-fn with_server(test: impl FnOnce() + Send + 'static) {
-    in_namespace(|| {
-        ip("link add name void type veth peer name beyond");
-        // Without ARP: a neighbour that does not answer would end the handshakes.
-        ip("link set void arp off up");
-        ip("link set beyond arp off up");
-        ip(&format!("addr add {SERVER}/32 dev void"));
-        ip("route add default dev void");
-        for name in ["all", "lo", "void"] {
-            sysctl(&format!("net/ipv4/conf/{name}/rp_filter"), "0");
-        }
-        sysctl("net/ipv4/conf/lo/accept_local", "1");
-        test();
-    });
-}
 
 fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     let stats = Diag::open().unwrap().half_open(|row| rows.push(row)).unwrap();
     assert_eq!((stats.rows, stats.skipped), (rows.len() as u64, 0));
     rows
+}
+
+/// A half-open socket as these tests look at it.
+#[derive(Clone, Copy, Debug)]
+struct Half {
+    peer: IpAddr,
+    cookie: u64,
+    retransmits: u8,
+    expires: Duration,
+}
+
+fn half(row: &Row) -> Half {
+    match row.sign {
+        Sign::Socket { cookie, retransmits, expires } => {
+            Half { peer: row.victim, cookie, retransmits, expires }
+        }
+        other => panic!("sock_diag tells of {other:?}"),
+    }
+}
+
+fn half_open() -> Option<Half> {
+    rows().first().map(half)
 }
 
 fn v4(listener: &TcpListener) -> SocketAddrV4 {
@@ -55,10 +59,10 @@ fn a_stuck_handshake_is_seen_with_its_retransmits() {
         let listener = listener();
         assert_eq!(rows(), []);
         Spoofer::new().syn(VICTIM, v4(&listener)).unwrap();
-        let first = wait_for("the half-open socket", || rows().first().copied());
+        let first = wait_for("the half-open socket", half_open);
         assert_eq!((first.peer, first.retransmits), (IpAddr::V4(VICTIM), 0));
         assert!(first.expires <= Duration::from_secs(2), "{first:?}");
-        let later = wait_for("a retransmit", || rows().first().copied().filter(|row| row.retransmits > 0));
+        let later = wait_for("a retransmit", || half_open().filter(|row| row.retransmits > 0));
         assert_eq!(later.cookie, first.cookie);
     });
 }
@@ -72,7 +76,8 @@ fn each_socket_has_a_cookie_of_its_own() {
             spoofer.syn(Ipv4Addr::new(203, 0, 113, last), v4(&listener)).unwrap();
         }
         let rows = wait_for("50 half-open sockets", || Some(rows()).filter(|rows| rows.len() == 50));
-        let by_cookie: BTreeMap<u64, IpAddr> = rows.iter().map(|row| (row.cookie, row.peer)).collect();
+        let by_cookie: BTreeMap<u64, IpAddr> =
+            rows.iter().map(half).map(|row| (row.cookie, row.peer)).collect();
         assert_eq!(by_cookie.len(), 50);
     });
 }
@@ -83,48 +88,87 @@ fn a_listener_of_both_families_shows_mapped_peers() {
         let listener = TcpListener::bind("[::]:0").unwrap();
         Spoofer::new().syn(VICTIM, v4(&listener)).unwrap();
         let row = wait_for("the half-open socket", || rows().first().copied());
-        assert_eq!(row.peer, IpAddr::V6(VICTIM.to_ipv6_mapped()));
-        assert_eq!(Unit::of(row.peer), Unit::V4(VICTIM.to_bits()));
+        assert_eq!(row.victim, IpAddr::V6(VICTIM.to_ipv6_mapped()));
+        assert_eq!(Unit::of(row.victim), Unit::V4(VICTIM.to_bits()));
+        let ends = Handshake::new((VICTIM, 40_000).into(), v4(&listener).into());
+        assert_eq!(row.handshake, ends, "it has the name that other sensors give it");
+    });
+}
+
+#[test]
+fn one_dump_tells_of_both_families() {
+    with_server(|| {
+        ip("-6 addr add 2001:db8::1/128 dev lo nodad");
+        ip("-6 route add default dev void");
+        let (four, six) = (listener(), TcpListener::bind("[2001:db8::1]:0").unwrap());
+        let spoofer = Spoofer::new();
+        spoofer.syn(VICTIM, v4(&four)).unwrap();
+        let from = SocketAddr::new(address("2001:db8:7::7"), 40_000);
+        spoofer.syn_from(from, six.local_addr().unwrap(), 1).unwrap();
+        wait_for("both sockets", || (rows().len() == 2).then_some(()));
+        let peers: BTreeMap<IpAddr, u16> =
+            rows().iter().map(|row| (row.victim, row.handshake.local.port())).collect();
+        let ports = [four, six].map(|listener| listener.local_addr().unwrap().port());
+        assert_eq!(peers, BTreeMap::from([(VICTIM.into(), ports[0]), (from.ip(), ports[1])]));
+        assert!(Diag::open().unwrap().walks_once(), "this kernel takes the older request");
     });
 }
 
 #[test]
 fn deferred_accepts_show_no_retransmits() {
     with_server(|| {
-        let server: OwnedFd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        rustix_defer_accept(&server);
-        bind(&server, &SocketAddrV4::new(SERVER, 7_000)).unwrap();
-        listen(&server, 8).unwrap();
+        let _server = listen_deferred(7_000);
         // An honest client that has nothing to say yet.
         let _client = TcpStream::connect((SERVER, 7_000)).unwrap();
-        let first = wait_for("the deferred socket", || rows().first().copied());
+        let first = wait_for("the deferred socket", half_open);
         assert_eq!(first.retransmits, 0);
         // A later timer than the first: the kernel has looked at it once and still sent nothing.
         let next = wait_for("the timer to come round", || {
-            rows().first().copied().filter(|row| row.expires > Duration::from_millis(1_200))
+            half_open().filter(|row| row.expires > Duration::from_millis(1_200))
         });
         assert_eq!((next.cookie, next.retransmits), (first.cookie, 0));
     });
 }
 
-/// `TCP_DEFER_ACCEPT`, tcp(7), for 10 seconds.
-fn rustix_defer_accept(socket: &OwnedFd) {
+/// A listener that is only told of clients that have sent something.
+pub(crate) fn listen_deferred(port: u16) -> OwnedFd {
+    let server: OwnedFd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    // Longer than the test.
+    set_option(&server, libc::TCP_DEFER_ACCEPT, 10);
+    bind(&server, &SocketAddrV4::new(SERVER, port)).unwrap();
+    listen(&server, 8).unwrap();
+    server
+}
+
+/// Sets an option of tcp(7).
+fn set_option(socket: &OwnedFd, option: libc::c_int, value: libc::c_int) {
     use std::os::fd::AsRawFd;
-    let seconds: libc::c_int = 10;
     let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap();
     // SAFETY: the descriptor is open, and the pointer is to an int that outlives the call, of the
     // length that is given.
-    #[expect(unsafe_code, reason = "rustix has no call for this option")]
+    #[expect(unsafe_code, reason = "rustix has no call for these options")]
     let set = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            (&raw const seconds).cast(),
-            length,
-        )
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, option, (&raw const value).cast(), length)
     };
     assert_eq!(set, 0);
+}
+
+#[test]
+fn a_listener_with_fewer_retries_of_its_own_is_seen_all_the_same() {
+    with_server(|| {
+        let server: OwnedFd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        // Over `tcp_synack_retries`: the socket is given up after 3 s.
+        set_option(&server, libc::TCP_SYNCNT, 1);
+        let target = SocketAddrV4::new(SERVER, 7_000);
+        bind(&server, &target).unwrap();
+        listen(&server, 8).unwrap();
+        let begun = Instant::now();
+        Spoofer::new().syn(VICTIM, target).unwrap();
+        wait_for("its one retransmit", || half_open().filter(|row| row.retransmits == 1));
+        wait_for("its end", || rows().is_empty().then_some(()));
+        let lived = begun.elapsed();
+        assert!(lived > Duration::from_millis(2_500) && lived < Duration::from_secs(6), "{lived:?}");
+    });
 }
 
 /// Connects from `source` without waiting for success.

@@ -4,8 +4,8 @@ use alloc::{format, string::String, vec::Vec};
 use core::{net::IpAddr, time::Duration};
 
 use sekisho_model::{
-    Batch, Completed, Hit, HostId, Input, Never, Observation, Order, OrderKind, Policy, Prefix, Tier, Totals,
-    Unit,
+    Batch, Completed, Hit, HostId, Input, Never, Observation, Order, OrderKind, Policy, Prefix, Sensor, Tier,
+    Totals, Unit,
 };
 
 use super::dice::Dice;
@@ -246,6 +246,9 @@ impl Host {
         self.totals.stuck_units += u64::from(if dice.once_in(4) { dice.below(4) } else { 0 });
         self.totals.cookies_sent += u64::from(dice.once_in(24) && !self.is_calm);
         self.totals.cookies_sent_full = self.totals.cookies_sent;
+        if dice.once_in(20) {
+            self.totals.sensors = Sensor::ALL.into_iter().filter(|_| dice.once_in(2)).collect();
+        }
         self.sequence = self.sequence.saturating_add(u64::from(!dice.once_in(16)));
         let age = match dice.below(12) {
             0..8 => 0,

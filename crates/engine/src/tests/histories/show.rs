@@ -3,7 +3,7 @@
 use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write;
 
-use sekisho_model::{Batch, Entry, Input, LogEntry, OrderKind};
+use sekisho_model::{Batch, Entry, Input, LogEntry, OrderKind, Totals};
 
 use super::make::History;
 use crate::Event;
@@ -54,8 +54,8 @@ fn batch_text(batch: &Batch) -> String {
         write!(out, " connected with {} x{}", one.unit.prefix(), one.connections).unwrap();
     }
     let totals = &batch.totals;
-    write!(out, " [done {} stuck {} cookies {}]", totals.completed, totals.stuck_units, totals.cookies_sent)
-        .unwrap();
+    let Totals { completed, stuck_units, cookies_sent, sensors, .. } = totals;
+    write!(out, " [done {completed} stuck {stuck_units} cookies {cookies_sent} by {sensors:?}]").unwrap();
     out
 }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::{net::IpAddr, time::Duration};
 
-use sekisho_model::{Batch, HostId, Moment, Observation, Totals, Zone};
+use sekisho_model::{Batch, HostId, Moment, Observation, Sensor, Totals, Zone};
 
 use super::{Naive, outage::Meter};
 use crate::{Event, Flood};
@@ -91,7 +91,8 @@ impl Naive {
         true
     }
 
-    /// More units in this minute than the policy allows, or more SYN cookies: flooded for a minute.
+    /// More units in this minute than the policy allows, or more SYN cookies of which no sensor knows: flooded for a
+    /// minute.
     pub(super) fn judge_flood(&mut self, host: usize, rows: &[Observation], seen: Moment) {
         let (now, limit) = (self.now, u64::from(self.policy.host_units_per_minute));
         let minute = seen.as_millis().div_euclid(60_000);
@@ -102,7 +103,8 @@ impl Naive {
         let rows = rows.iter().filter(|row| row.sockets > 0).count() as u64;
         let (before, after) = one.totals.unwrap_or_default();
         one.minute_units += rows.max(after.stuck_units.saturating_sub(before.stuck_units));
-        let cookies = after.cookies_sent > before.cookies_sent;
+        let hidden = !after.sensors.has(Sensor::Conntrack);
+        let cookies = hidden && after.cookies_sent > before.cookies_sent;
         let why = match () {
             () if one.minute_units > limit => Flood::Units,
             () if cookies => Flood::Cookies,
