@@ -10,6 +10,7 @@ use std::{
         linux::net::SocketAddrExt,
         unix::net::{SocketAddr, UnixListener},
     },
+    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -19,9 +20,10 @@ use sekisho_model::{
     Change, Completed, Digest, Hit, Key, Moment, Position, Prefix,
     feed::{Announcement, Response},
 };
-use sekisho_ruleset::{Kind, Mirror, Op, Removal, SetName, Transaction, diff};
+use sekisho_ruleset::{Kind, Mirror, Op, Removal, SetName, Transaction, diff, newly_dropped};
 
 use crate::{
+    endings::Endings,
     hits::HitReader,
     journal::{ClockMark, Journal, JournalError, Remembered},
     objections::Objections,
@@ -102,6 +104,7 @@ pub struct Keeper {
     removal: Removal,
     hits: HitReader,
     objections: Objections,
+    endings: Arc<Endings>,
     clock: Clock,
     /// Whether the kernel may hold more than the mirror says: until the feed has spoken for the first time
     /// after the table was taken over, and all of it was brought in line.
@@ -152,6 +155,7 @@ impl Keeper {
             removal,
             hits: HitReader::default(),
             objections: Objections::default(),
+            endings: Arc::default(),
             clock: Clock::resume(clock),
             generation,
             lock,
@@ -234,6 +238,11 @@ impl Keeper {
     /// Says against which entries this host has counter-evidence.
     pub fn object(&mut self, found: &[Completed]) {
         self.objections.object(found, &self.mirror);
+    }
+
+    /// Where it says which entries have come into force at drop.
+    pub fn endings(&self) -> Arc<Endings> {
+        self.endings.clone()
     }
 
     /// What was done since the start.
@@ -428,6 +437,7 @@ impl Keeper {
             tracing::error!(%error, position = %to.0, "the kernel did not take a revision; what was in force stays");
             return Verdict::Over(self.follower.kernel_refused(to.0, error.to_string()));
         }
+        self.endings.ask(newly_dropped(&self.mirror, changes));
         self.objections.before(changes, &self.mirror);
         self.mirror.apply(changes);
         let written = if whole {

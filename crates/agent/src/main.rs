@@ -1,18 +1,22 @@
 //! `sekisho-agent`: watches half-open handshakes and keeps the blocklist in the kernel.
 
 mod addresses;
+mod answers;
 mod app;
 mod buffer;
 mod completed;
 mod desk;
+mod endings;
 mod follow;
 mod hits;
 mod journal;
 mod keeper;
 mod link;
+mod manners;
 mod metrics;
 mod objections;
 mod report;
+mod retries;
 mod sensor;
 mod settings;
 

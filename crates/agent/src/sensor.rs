@@ -18,6 +18,7 @@ use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    answers::Answers,
     buffer::{Buffer, Rows},
     completed::Lately,
 };
@@ -46,6 +47,8 @@ pub struct SensorCounts {
     pub dropped: AtomicU64,
     /// What was hit and is not reported yet; the keeper's side adds to it.
     pub hits: Mutex<Vec<Hit>>,
+    /// How this host answers SYNs.
+    pub answers: Answers,
     /// Counter-evidence that is not reported yet; the passes for it add to it.
     pub completed: Mutex<Vec<Completed>>,
 }
@@ -132,6 +135,7 @@ impl Sensor {
         self.counts.half_open.store(seen.half_open, Ordering::Relaxed);
         self.counts.observations.fetch_add(seen.observations.len() as u64, Ordering::Relaxed);
         self.counts.truncated.fetch_add(seen.truncated, Ordering::Relaxed);
+        self.counts.answers.take_pass(&seen);
         self.truncated += seen.truncated;
         self.stuck_units += seen.stuck_units;
         self.lately.reported(&seen.observations);
@@ -157,6 +161,7 @@ impl Sensor {
             dropped_packets: self.counts.dropped.load(Ordering::Relaxed),
             completed: netstat.passive_opens,
             stuck_units: self.stuck_units,
+            answers: self.counts.answers.told(),
         }
     }
 }

@@ -6,6 +6,8 @@ use clap::{Parser, ValueEnum};
 use sekisho_daemon::{telemetry::LogFormat, tls::TlsArgs};
 use sekisho_model::{HostId, Zone};
 
+use crate::retries::{SynackRetries, Wish};
+
 /// The agent: watches half-open TCP handshakes and keeps the blocklist in the kernel.
 ///
 /// Settings come from flags, then the environment (SEKISHO_…), then --config, then defaults.
@@ -31,6 +33,14 @@ pub struct Settings {
     #[arg(long, env = "SEKISHO_FLUSH_ON_EXIT", value_parser = clap::builder::BoolishValueParser::new(),
           num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     pub flush_on_exit: bool,
+    /// How often a SYN-ACK may be sent again (net.ipv4.tcp_synack_retries): keep, at most a number, or adaptive:
+    /// at most 2 while an attack is seen. Never more than it is; given back at the end
+    #[arg(long, env = "SEKISHO_SYNACK_RETRIES", value_name = "keep|N|adaptive", default_value = "keep")]
+    pub synack_retries: SynackRetries,
+    /// The same in the network namespaces of this machine's other processes, where they may be entered
+    #[arg(long, env = "SEKISHO_SYNACK_RETRIES_PODS", value_parser = clap::builder::BoolishValueParser::new(),
+          num_args = 0..=1, default_missing_value = "true", default_value = "false")]
+    pub synack_retries_pods: bool,
     /// Where /metrics, /healthz and /readyz are served (HTTP)
     #[arg(long, env = "SEKISHO_METRICS_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:7442")]
     pub metrics_listen: SocketAddr,
@@ -45,6 +55,14 @@ pub struct Settings {
     pub log_format: LogFormat,
     #[command(flatten)]
     pub tls: TlsArgs,
+}
+
+impl Settings {
+    /// What is wanted of `tcp_synack_retries`.
+    pub fn wish(&self) -> Wish {
+        // sock_diag, the only sensor, knows a stuck handshake by its retransmits.
+        Wish { goal: self.synack_retries.0, pods: self.synack_retries_pods, proof_only: true }
+    }
 }
 
 /// Whether the agent changes the kernel.

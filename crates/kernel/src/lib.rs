@@ -8,9 +8,11 @@
 
 pub mod addresses;
 pub mod error;
+pub mod namespace;
 pub mod netstat;
 pub mod nft;
 pub mod sock_diag;
+pub mod sysctl;
 pub mod table;
 
 mod attributes;
@@ -21,5 +23,5 @@ pub use addresses::{gateways, own_addresses};
 pub use error::KernelError;
 pub use netstat::Netstat;
 pub use nft::{Counters, Nft};
-pub use sock_diag::{Diag, PassStats};
+pub use sock_diag::{Destroyed, Diag, HalfOpen, PassStats};
 pub use table::Found;

@@ -17,6 +17,8 @@ pub struct Netstat {
     pub queue_full_cookies: u64,
     /// `TcpExt: SyncookiesSent`: SYNs that were answered by cookie.
     pub cookies_sent: u64,
+    /// `TcpExt: TCPSynRetrans`: SYN-ACKs that were sent again, and SYNs of connections that this host opens.
+    pub syn_retransmits: u64,
     /// `Tcp: PassiveOpens`: inbound handshakes that were completed.
     pub passive_opens: u64,
 }
@@ -39,6 +41,7 @@ impl Netstat {
         Self {
             queue_full_cookies: extension("TCPReqQFullDoCookies"),
             cookies_sent: extension("SyncookiesSent"),
+            syn_retransmits: extension("TCPSynRetrans"),
             passive_opens: find(standard, "Tcp:", "PassiveOpens").unwrap_or(0),
         }
     }
@@ -59,11 +62,11 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_name() {
-        let text = "TcpExt: SyncookiesSent SyncookiesRecv TCPReqQFullDoCookies\nTcpExt: 3 4 5\n\
+        let text = "TcpExt: SyncookiesSent TCPSynRetrans TCPReqQFullDoCookies\nTcpExt: 3 4 5\n\
                     IpExt: SyncookiesSent InOctets\nIpExt: 8 9\n";
         let standard = "Ip: Forwarding DefaultTTL\nIp: 1 64\nTcp: RtoAlgorithm MaxConn ActiveOpens PassiveOpens\n\
                         Tcp: 1 -1 5 7\n";
-        let wanted = Netstat { queue_full_cookies: 5, cookies_sent: 3, passive_opens: 7 };
+        let wanted = Netstat { queue_full_cookies: 5, cookies_sent: 3, syn_retransmits: 4, passive_opens: 7 };
         assert_eq!(Netstat::parse(text, standard), wanted);
         assert_eq!(Netstat::parse("TcpExt: SyncookiesSent\nTcpExt: none\n", "Tcp:"), Netstat::default());
     }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::{HostId, Tier, Unit};
+use crate::{Answers, HostId, Tier, Unit};
 
 /// What one host saw about one unit in one reporting window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub struct Totals {
     /// Distinct units that were newly proven stuck since the agent began, whether they fit the batch
     /// or not.
     pub stuck_units: u64,
+    /// How the host answers SYNs.
+    pub answers: Answers,
 }
 
 /// One agent's report: what it saw since the one before.

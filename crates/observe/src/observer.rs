@@ -5,12 +5,16 @@ use core::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, hash_map::Entry};
-use sekisho_model::{Observation, Row, Unit, limits::MAX_SOCKETS, never::is_unlistable};
+use sekisho_model::{
+    Observation, Row, Unit,
+    limits::{MAX_SOCKETS, MAX_SYNACK_RETRIES},
+    never::is_unlistable,
+};
 
 /// The kernel's first SYN-ACK timeout is 1 s (`TCP_TIMEOUT_INIT`, RFC 6298) and doubles with each. A
 /// socket whose timer is further off than that has had a timeout; if nothing was sent again by it, the
 /// peer has answered and the listener waits for data (`TCP_DEFER_ACCEPT`): no victim of spoofing.
-const FIRST_TIMEOUT: Duration = Duration::from_millis(1_100);
+pub(crate) const FIRST_TIMEOUT: Duration = Duration::from_millis(1_100);
 
 /// What one pass brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +27,16 @@ pub struct Seen {
     pub half_open: u64,
     /// Sockets left out since too many are followed already.
     pub truncated: u64,
+    /// SYN-ACKs that were sent to sockets proven stuck, and not told of in an earlier pass: their first ones,
+    /// and all that were sent again.
+    pub syn_acks: u64,
+    /// Sockets proven stuck that are gone since the pass before, by how many retransmits they had come to; the last
+    /// place has those with more.
+    pub given_up: [u64; GIVEN_UP],
 }
+
+/// Places for sockets that are gone, by their retransmits.
+pub const GIVEN_UP: usize = MAX_SYNACK_RETRIES as usize + 2;
 
 /// The memory between passes.
 #[derive(Clone, Debug)]
@@ -33,6 +46,7 @@ pub struct Observer {
     pass: u32,
     half_open: u64,
     truncated: u64,
+    syn_acks: u64,
     limit: usize,
 }
 
@@ -58,7 +72,7 @@ impl Default for Observer {
 impl Observer {
     fn with_limit(limit: usize) -> Self {
         let sockets = HashMap::with_hasher(FixedState::default());
-        Self { sockets, news: BTreeMap::new(), pass: 0, half_open: 0, truncated: 0, limit }
+        Self { sockets, news: BTreeMap::new(), pass: 0, half_open: 0, truncated: 0, syn_acks: 0, limit }
     }
 
     /// Takes one row of the current pass.
@@ -79,6 +93,7 @@ impl Observer {
             return;
         }
         let first = socket.retransmits == 0;
+        self.syn_acks += u64::from(row.retransmits - socket.retransmits) + u64::from(first);
         socket.retransmits = row.retransmits;
         let unit = Unit::of(row.peer);
         if is_unlistable(&unit.prefix()) {
@@ -91,9 +106,18 @@ impl Observer {
 
     /// Ends the pass. Only a `whole` pass, which saw every socket, shows which ones are gone.
     pub fn end_pass(&mut self, whole: bool) -> Seen {
+        let mut given_up = [0; GIVEN_UP];
         if whole {
             let pass = self.pass;
-            self.sockets.retain(|_, socket| socket.pass == pass);
+            self.sockets.retain(|_, socket| {
+                let place = usize::from(socket.retransmits).min(GIVEN_UP - 1);
+                let gone = socket.pass != pass;
+                if let Some(count) = given_up.get_mut(place).filter(|_| gone && !socket.deferred && place > 0)
+                {
+                    *count += 1;
+                }
+                !gone
+            });
         }
         self.pass = self.pass.wrapping_add(1);
         let news = core::mem::take(&mut self.news);
@@ -108,6 +132,8 @@ impl Observer {
             stuck_units: stuck as u64,
             half_open: core::mem::take(&mut self.half_open),
             truncated: core::mem::take(&mut self.truncated),
+            syn_acks: core::mem::take(&mut self.syn_acks),
+            given_up,
         }
     }
 
@@ -177,6 +203,23 @@ mod tests {
         assert_eq!(stuck(&[row("203.0.113.7", 1, 1), row("203.0.113.7", 2, 1), row("203.0.113.8", 3, 1)]), 2);
         assert_eq!(stuck(&[row("203.0.113.7", 1, 2), row("203.0.113.7", 2, 1)]), 0, "only retransmits grew");
         assert_eq!(stuck(&[row("203.0.113.7", 1, 2), row("203.0.113.7", 4, 1)]), 1);
+    }
+
+    #[test]
+    fn each_syn_ack_to_a_stuck_socket_is_counted_once_and_its_end_too() {
+        let mut observer = Observer::default();
+        let mut pass = |rows: &[Row]| {
+            rows.iter().for_each(|row| observer.row(row));
+            let seen = observer.end_pass(true);
+            (seen.syn_acks, seen.given_up)
+        };
+        let none = [0; GIVEN_UP];
+        assert_eq!(pass(&[row("203.0.113.7", 1, 0), row("203.0.113.7", 2, 1)]), (2, none));
+        assert_eq!(pass(&[row("203.0.113.7", 1, 3), row("203.0.113.7", 2, 1)]), (4, none));
+        let mut gone = none;
+        (gone[1], gone[3]) = (1, 1);
+        assert_eq!(pass(&[row("203.0.113.8", 3, 0)]), (0, gone));
+        assert_eq!(pass(&[]), (0, none), "one that shows no retransmit may have been answered");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use sekisho_model::{
     never::is_unlistable,
 };
 
-use crate::{Malformed, Reason, pb::v1 as pb, readable};
+use crate::{Malformed, Reason, answers, pb::v1 as pb, readable};
 
 /// Packs a batch, IPv4 rows first.
 pub fn encode(batch: &Batch) -> pb::ObservationBatch {
@@ -151,6 +151,7 @@ pub fn totals(totals: &Totals) -> pb::HostTotals {
         dropped_packets: count(totals.dropped_packets),
         completed: count(totals.completed),
         stuck_units: count(totals.stuck_units),
+        answers: Some(answers::encode(&totals.answers)),
     }
 }
 
@@ -165,6 +166,7 @@ pub fn totals_from(totals: &pb::HostTotals) -> Totals {
         dropped_packets: count(totals.dropped_packets),
         completed: count(totals.completed),
         stuck_units: count(totals.stuck_units),
+        answers: totals.answers.as_ref().map(answers::decode).unwrap_or_default(),
     }
 }
 

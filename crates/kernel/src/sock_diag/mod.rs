@@ -5,7 +5,10 @@
 //! 20 to 40 ms at 119,000 sockets. No privilege is needed.
 
 mod completed;
+mod destroy;
 mod filter;
+
+pub use destroy::{Destroyed, HalfOpen};
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -29,6 +32,8 @@ const BY_FAMILY: u16 = 20;
 const SYN_RECV: u8 = 3;
 /// `TCP_NEW_SYN_RECV`, the state that request sockets really have.
 const NEW_SYN_RECV: u8 = 12;
+/// Both, as a mask.
+const HALF_OPEN: u32 = 1 << SYN_RECV | 1 << NEW_SYN_RECV;
 /// Bytes of `struct inet_diag_msg`.
 const MESSAGE: usize = 72;
 /// `INET_DIAG_REQ_BYTECODE`: a filter that the kernel runs over each socket.
@@ -68,14 +73,14 @@ impl Diag {
     pub fn half_open(&mut self, mut each: impl FnMut(Row)) -> Result<PassStats, KernelError> {
         let mut stats = PassStats::default();
         for family in [libc::AF_INET, libc::AF_INET6] {
-            let states = 1u32 << SYN_RECV | 1u32 << NEW_SYN_RECV;
-            stats.inconsistent |= self.dump(family, states, &[], |message| match parse(message.payload) {
-                Some(row) => {
-                    stats.rows += 1;
-                    each(row);
-                }
-                None => stats.skipped += 1,
-            })?;
+            stats.inconsistent |=
+                self.dump(family, HALF_OPEN, &[], |message| match parse(message.payload) {
+                    Some(row) => {
+                        stats.rows += 1;
+                        each(row);
+                    }
+                    None => stats.skipped += 1,
+                })?;
         }
         Ok(stats)
     }

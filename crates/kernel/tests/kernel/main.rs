@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 mod completed;
+mod ending;
 mod lab;
 mod nft;
+mod retries;
 mod sockets;
 mod suppress;
 mod table;

@@ -1,0 +1,162 @@
+//! How this host answers SYNs and what we make of that, in one place: the sensor's passes, the rules' counters
+//! and the keeper of the retries add to it; the reports and the metrics read it.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use sekisho_kernel::{Counters, Netstat, sysctl};
+use sekisho_model::{Answers as Told, Moment};
+use sekisho_observe::{Counted, Path, PathWatch, Seen, benefit};
+
+/// All that is known.
+#[derive(Debug)]
+pub struct Answers {
+    stuck: AtomicU64,
+    reflected: AtomicU64,
+    held_back: AtomicU64,
+    never_made: AtomicU64,
+    saved: AtomicU64,
+    operator: AtomicU8,
+    effective: AtomicU8,
+    bypassed: AtomicBool,
+    begun: Instant,
+    watch: Mutex<(PathWatch, Path)>,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self {
+            stuck: AtomicU64::default(),
+            reflected: AtomicU64::default(),
+            held_back: AtomicU64::default(),
+            never_made: AtomicU64::default(),
+            saved: AtomicU64::default(),
+            operator: AtomicU8::default(),
+            effective: AtomicU8::default(),
+            bypassed: AtomicBool::default(),
+            begun: Instant::now(),
+            watch: Mutex::default(),
+        }
+    }
+}
+
+impl Answers {
+    /// Takes in what a pass over the half-open sockets saw.
+    pub fn take_pass(&self, seen: &Seen) {
+        let stuck = seen.observations.iter().map(|each| u64::from(each.sockets)).sum();
+        self.stuck.fetch_add(stuck, Ordering::Relaxed);
+        self.reflected.fetch_add(seen.syn_acks, Ordering::Relaxed);
+        let (operator, ours) =
+            (self.operator.load(Ordering::Relaxed), self.effective.load(Ordering::Relaxed));
+        self.saved.fetch_add(benefit::saved(&seen.given_up, operator, ours), Ordering::Relaxed);
+    }
+
+    /// Takes in what the rules have counted, read just now.
+    pub fn take_rules(&self, counters: &Counters) {
+        let held_back = counters.muted.saturating_add(counters.suppressed);
+        self.held_back.store(held_back, Ordering::Relaxed);
+        let operator = self.operator.load(Ordering::Relaxed);
+        let never_made = benefit::never_made(counters.dropped, operator)
+            .saturating_add(benefit::no_longer_sent(counters.suppressed, operator, sysctl::forwards()));
+        self.never_made.store(never_made, Ordering::Relaxed);
+        // Without the kernel's counters nothing can be said.
+        if let Ok(netstat) = Netstat::read() {
+            let accepted = netstat.passive_opens.saturating_add(self.stuck());
+            let passed = counters.syns.saturating_sub(counters.dropped);
+            self.judge(Counted { passed, accepted });
+        }
+    }
+
+    fn judge(&self, counted: Counted) {
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = watch.0.read(counted, Moment::EPOCH + self.begun.elapsed());
+        let before = std::mem::replace(&mut watch.1, path);
+        self.bypassed.store(path == Path::Bypassed, Ordering::Relaxed);
+        match (before, path) {
+            (before, Path::Bypassed) if before != Path::Bypassed => tracing::error!(
+                "BYPASSED: this host completes handshakes whose SYNs never came to our rules, so that nothing is \
+                 blocked here; look for eBPF host routing (Cilium: bpf.hostLegacyRouting), XDP or tc programs that \
+                 redirect packets (bpftool net), and for services in another network namespace than this agent's; \
+                 sekisho-agent check tells more"
+            ),
+            (Path::Bypassed, Path::OnPath) => tracing::info!("our rules see this host's packets again"),
+            _ => {}
+        }
+    }
+
+    /// `tcp_synack_retries` in this namespace: what the operator set, and what is in force.
+    pub fn retries(&self, operator: u8, effective: u8) {
+        self.operator.store(operator, Ordering::Relaxed);
+        self.effective.store(effective, Ordering::Relaxed);
+    }
+
+    /// Handshakes proven stuck since the start.
+    pub fn stuck(&self) -> u64 {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    /// SYN-ACKs that the rules held back.
+    pub fn held_back(&self) -> u64 {
+        self.held_back.load(Ordering::Relaxed)
+    }
+
+    /// SYN-ACKs that were never made.
+    pub fn never_made(&self) -> u64 {
+        self.never_made.load(Ordering::Relaxed)
+    }
+
+    /// For the reports.
+    pub fn told(&self) -> Told {
+        let (operator, effective) =
+            (self.operator.load(Ordering::Relaxed), self.effective.load(Ordering::Relaxed));
+        Told {
+            reflected: self.reflected.load(Ordering::Relaxed),
+            withheld: self.held_back().saturating_add(self.never_made()),
+            saved: self.saved.load(Ordering::Relaxed),
+            retries: effective,
+            lowered: effective < operator,
+            bypassed: self.bypassed.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_withheld_is_what_was_held_back_and_what_was_never_made() {
+        let answers = Answers::default();
+        answers.retries(5, 2);
+        let counters = Counters { syns: 100, dropped: 10, muted: 3, suppressed: 4, forgotten: 9 };
+        answers.take_rules(&counters);
+        let no_more = if sysctl::forwards() { 0 } else { 4 * 4 };
+        assert_eq!((answers.held_back(), answers.never_made()), (7, 60 + no_more));
+        let told = answers.told();
+        assert_eq!(
+            (told.withheld, told.retries, told.lowered, told.bypassed),
+            (67 + no_more, 2, true, false)
+        );
+    }
+
+    #[test]
+    fn what_a_pass_saw_is_added_up() {
+        let answers = Answers::default();
+        answers.retries(5, 2);
+        let mut seen = Seen { syn_acks: 9, ..Seen::default() };
+        (seen.given_up[1], seen.given_up[2], seen.given_up[4]) = (7, 10, 1);
+        answers.take_pass(&seen);
+        answers.take_pass(&seen);
+        let told = answers.told();
+        // Ten ended with two retransmits, where the operator's value would have sent three more; one got four.
+        assert_eq!((told.reflected, told.saved), (18, 2 * (10 * 3 + 1)));
+        answers.retries(5, 5);
+        answers.take_pass(&seen);
+        assert_eq!(answers.told().saved, 62, "nothing is saved where nothing is lowered");
+    }
+}
