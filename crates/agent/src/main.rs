@@ -4,6 +4,7 @@ mod addresses;
 mod answers;
 mod app;
 mod buffer;
+mod check;
 mod completed;
 mod desk;
 mod endings;
@@ -30,11 +31,11 @@ fn main() -> ExitCode {
 
 fn start() -> anyhow::Result<()> {
     let settings: settings::Settings = config::load()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    if let Some(check::Command::Check(args)) = &settings.command {
+        return runtime.block_on(check::run(&settings, args));
+    }
     telemetry::start_log(&settings.log_level, settings.log_format)?;
     exit::abort_on_panic();
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?
-        .block_on(app::run(settings))
+    runtime.block_on(app::run(settings))
 }

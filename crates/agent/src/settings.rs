@@ -6,7 +6,10 @@ use clap::{Parser, ValueEnum};
 use sekisho_daemon::{telemetry::LogFormat, tls::TlsArgs};
 use sekisho_model::{HostId, Zone};
 
-use crate::retries::{SynackRetries, Wish};
+use crate::{
+    check::Command,
+    retries::{SynackRetries, Wish},
+};
 
 /// The agent: watches half-open TCP handshakes and keeps the blocklist in the kernel.
 ///
@@ -14,8 +17,10 @@ use crate::retries::{SynackRetries, Wish};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sekisho-agent", version)]
 pub struct Settings {
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// An aggregator; may be given several times, the first that answers serves
-    #[arg(long, env = "SEKISHO_AGGREGATOR", value_name = "URL", value_delimiter = ',')]
+    #[arg(long, global = true, env = "SEKISHO_AGGREGATOR", value_name = "URL", value_delimiter = ',')]
     pub aggregator: Vec<String>,
     /// This host's name where there are no certificates; with certificates it must be theirs
     #[arg(long, env = "SEKISHO_HOST_ID", value_name = "NAME")]
@@ -27,7 +32,7 @@ pub struct Settings {
     #[arg(long, env = "SEKISHO_MODE", default_value = "observe")]
     pub mode: Mode,
     /// Where the agent remembers what is in force over a restart; needed to enforce
-    #[arg(long, env = "SEKISHO_STATE_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "SEKISHO_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Take all blocks out of the kernel at the end; otherwise they stay until they expire
     #[arg(long, env = "SEKISHO_FLUSH_ON_EXIT", value_parser = clap::builder::BoolishValueParser::new(),
@@ -45,7 +50,7 @@ pub struct Settings {
     #[arg(long, env = "SEKISHO_METRICS_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:7442")]
     pub metrics_listen: SocketAddr,
     /// Settings in TOML; its keys are these flags with _ for -
-    #[arg(long, env = "SEKISHO_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "SEKISHO_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// How much to log: error, warn, info, debug, trace, or per module
     #[arg(long, env = "SEKISHO_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
@@ -80,6 +85,37 @@ impl Mode {
         match self {
             Self::Observe => "observe",
             Self::Enforce => "enforce",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sekisho_observe::Goal;
+
+    use super::*;
+    use crate::check::Form;
+
+    fn read(words: &str) -> Settings {
+        Settings::try_parse_from(std::iter::once("sekisho-agent").chain(words.split_whitespace())).unwrap()
+    }
+
+    #[test]
+    fn without_a_command_the_agent_runs() {
+        let settings =
+            read("--aggregator https://a:1 --mode enforce --state-dir /x --synack-retries adaptive");
+        assert!(settings.command.is_none());
+        assert_eq!((settings.mode, settings.wish().goal), (Mode::Enforce, Goal::Adaptive));
+        assert_eq!(read("").wish().goal, Goal::Keep);
+    }
+
+    #[test]
+    fn what_is_checked_may_be_given_before_and_after_the_command() {
+        for words in ["--aggregator https://a:1 check -o json", "check -o json --aggregator https://a:1"] {
+            let settings = read(words);
+            assert_eq!(settings.aggregator, ["https://a:1"]);
+            let Some(Command::Check(args)) = settings.command else { panic!("no command in {words}") };
+            assert_eq!(args.output, Form::Json);
         }
     }
 }

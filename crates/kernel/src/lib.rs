@@ -11,6 +11,7 @@ pub mod error;
 pub mod namespace;
 pub mod netstat;
 pub mod nft;
+pub mod probe;
 pub mod sock_diag;
 pub mod sysctl;
 pub mod table;

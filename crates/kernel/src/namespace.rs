@@ -12,7 +12,7 @@ use std::{
 
 use rustix::{
     net::{AddressFamily, SocketType, socket},
-    thread::{LinkNameSpaceType, move_into_link_name_space},
+    thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space},
 };
 use sekisho_model::limits::{MAX_NAMESPACES, MAX_PROCESSES};
 
@@ -73,6 +73,24 @@ pub fn visit_others(mut each: impl FnMut(NamespaceId) + Send) -> Result<Visited,
     let ended = thread::scope(|scope| scope.spawn(walk).join());
     ended.map_err(|_| KernelError::Answer("the walk through the network namespaces panicked"))?;
     Ok(visited)
+}
+
+/// Runs `work` in a fresh network namespace with nothing in it, on a thread of its own; both go with it. Needs
+/// CAP_SYS_ADMIN.
+///
+/// # Errors
+/// When no namespace can be made.
+pub fn in_fresh<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, KernelError> {
+    let run = || {
+        // SAFETY: only the network namespace of this fresh thread changes, which owns no socket yet; file
+        // descriptors, memory and every other thread stay as they are.
+        #[expect(unsafe_code, reason = "there is no safe call for it")]
+        let made = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) };
+        made.map_err(|errno| KernelError::os("making a network namespace to try things in", errno))?;
+        Ok(work())
+    };
+    let ended = thread::scope(|scope| scope.spawn(run).join());
+    ended.map_err(|_| KernelError::Answer("what was tried in a network namespace panicked"))?
 }
 
 /// Moves this thread there.

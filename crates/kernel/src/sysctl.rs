@@ -30,12 +30,13 @@ pub fn set_synack_retries(retries: u8) -> Result<(), KernelError> {
     fs::write(RETRIES, retries.to_string()).map_err(|error| KernelError::os(doing, error))
 }
 
-/// Whether it may be set, without setting it to anything else than it is.
+/// Whether it may be set, without setting it.
 ///
 /// # Errors
 /// Why not.
 pub fn synack_retries_writable() -> Result<(), KernelError> {
-    set_synack_retries(synack_retries()?)
+    let opened = fs::OpenOptions::new().write(true).open(RETRIES);
+    opened.map(drop).map_err(|error| KernelError::os("opening net.ipv4.tcp_synack_retries to set it", error))
 }
 
 /// Whether this host forwards packets, as one with pods does.

@@ -5,6 +5,8 @@ mod completed;
 mod ending;
 mod lab;
 mod nft;
+mod path;
+mod probe;
 mod retries;
 mod sockets;
 mod suppress;
