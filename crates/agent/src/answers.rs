@@ -26,6 +26,8 @@ pub struct Answers {
     bypassed: AtomicBool,
     begun: Instant,
     watch: Mutex<(PathWatch, Path)>,
+    /// The rules' counters as they were last read.
+    before: Mutex<Option<Counters>>,
 }
 
 impl Default for Answers {
@@ -41,6 +43,7 @@ impl Default for Answers {
             bypassed: AtomicBool::default(),
             begun: Instant::now(),
             watch: Mutex::default(),
+            before: Mutex::default(),
         }
     }
 }
@@ -58,17 +61,34 @@ impl Answers {
 
     /// Takes in what the rules have counted, read just now.
     pub fn take_rules(&self, counters: &Counters) {
-        let held_back = counters.muted.saturating_add(counters.suppressed);
-        self.held_back.store(held_back, Ordering::Relaxed);
+        let Counters { dropped, muted, suppressed, .. } = self.more(counters);
+        self.held_back.fetch_add(muted + suppressed, Ordering::Relaxed);
         let operator = self.operator.load(Ordering::Relaxed);
-        let never_made = benefit::never_made(counters.dropped, operator)
-            .saturating_add(benefit::no_longer_sent(counters.suppressed, operator, sysctl::forwards()));
-        self.never_made.store(never_made, Ordering::Relaxed);
+        let never_made = benefit::never_made(dropped, operator).saturating_add(benefit::no_longer_sent(
+            suppressed,
+            operator,
+            sysctl::forwards(),
+        ));
+        self.never_made.fetch_add(never_made, Ordering::Relaxed);
         // Without the kernel's counters nothing can be said.
         if let Ok(netstat) = Netstat::read() {
             let accepted = netstat.passive_opens.saturating_add(self.stuck());
             let passed = counters.syns.saturating_sub(counters.dropped);
             self.judge(Counted { passed, accepted });
+        }
+    }
+
+    /// What the rules have counted since the last reading; at the first one nothing: the table may be older than
+    /// this agent. A counter that went back is one of a new table.
+    fn more(&self, now: &Counters) -> Counters {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = before.replace(*now).unwrap_or(*now);
+        let more = |now: u64, last: u64| now.checked_sub(last).unwrap_or(now);
+        Counters {
+            dropped: more(now.dropped, last.dropped),
+            muted: more(now.muted, last.muted),
+            suppressed: more(now.suppressed, last.suppressed),
+            ..Counters::default()
         }
     }
 
@@ -133,14 +153,19 @@ mod tests {
     fn what_is_withheld_is_what_was_held_back_and_what_was_never_made() {
         let answers = Answers::default();
         answers.retries(5, 2);
-        let counters = Counters { syns: 100, dropped: 10, muted: 3, suppressed: 4, forgotten: 9 };
+        // The table is older than the agent.
+        let counters = Counters { syns: 90, dropped: 80, muted: 7, suppressed: 7, forgotten: 9 };
         answers.take_rules(&counters);
+        assert_eq!((answers.held_back(), answers.never_made()), (0, 0));
+        answers.take_rules(&Counters { dropped: 90, muted: 10, suppressed: 11, ..counters });
         let no_more = if sysctl::forwards() { 0 } else { 4 * 4 };
         assert_eq!((answers.held_back(), answers.never_made()), (7, 60 + no_more));
+        // A new table counts from 0.
+        answers.take_rules(&Counters { muted: 1, ..Counters::default() });
         let told = answers.told();
         assert_eq!(
             (told.withheld, told.retries, told.lowered, told.bypassed),
-            (67 + no_more, 2, true, false)
+            (68 + no_more, 2, true, false)
         );
     }
 

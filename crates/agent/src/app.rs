@@ -185,6 +185,7 @@ async fn read_hits(desk: Desk, counts: Arc<SensorCounts>, rules: Arc<RuleCounts>
         counts.dropped.store(read.counters.all_dropped(), Ordering::Relaxed);
         counts.hits().extend(read.hits);
         rules.take(&read.counters);
+        rules.fills.take(&read.fills);
         counts.answers.take_rules(&read.counters);
     }
 }

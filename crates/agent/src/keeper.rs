@@ -20,7 +20,7 @@ use sekisho_model::{
     Change, Completed, Digest, Hit, Key, Moment, Position, Prefix,
     feed::{Announcement, Response},
 };
-use sekisho_ruleset::{Kind, Mirror, Op, Removal, SetName, Transaction, diff, newly_dropped};
+use sekisho_ruleset::{Fill, Kind, Mirror, Op, Removal, SetName, Transaction, diff, newly_dropped};
 
 use crate::{
     endings::Endings,
@@ -76,6 +76,8 @@ pub struct Reading {
     pub hits: Vec<Hit>,
     /// What the rules have counted since the table was made.
     pub counters: Counters,
+    /// How full the sets are that the rules fill; nothing where the kernel does not say.
+    pub fills: Vec<Fill>,
 }
 
 /// What was done, for the metrics.
@@ -227,7 +229,8 @@ impl Keeper {
             }
             read => read?,
         };
-        Ok(Reading { hits: self.hits.read(hits), counters: self.nft.counters()? })
+        let (counters, fills) = (self.nft.counters()?, self.nft.fills()?);
+        Ok(Reading { hits: self.hits.read(hits), counters, fills })
     }
 
     /// The next `limit` entries of the blocklist to look for counter-evidence against.

@@ -8,6 +8,7 @@ mod check;
 mod completed;
 mod desk;
 mod endings;
+mod fill;
 mod follow;
 mod hits;
 mod journal;

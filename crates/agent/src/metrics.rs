@@ -14,6 +14,7 @@ use crate::{
     completed::CompletedCounts,
     desk::Desk,
     endings::Endings,
+    fill::Fills,
     keeper::Counts,
     retries::RetriesCounts,
     sensor::SensorCounts,
@@ -27,6 +28,8 @@ pub struct RuleCounts {
     forgotten: AtomicU64,
     /// Whether handshakes were forgotten between the last two readings.
     full: AtomicBool,
+    /// How full the sets are.
+    pub fills: Fills,
 }
 
 impl RuleCounts {
@@ -110,6 +113,16 @@ pub fn of_the_kernel(meter: &Meter, rules: &Arc<RuleCounts>, desk: &Desk) {
     let forgotten = read(|r| &r.forgotten);
     let what = "SYN-ACKs to suppressed addresses that passed unremembered: too many are open";
     counter(meter, "sekisho.kernel.forgotten_handshakes", what, forgotten);
+    let filled = |value: fn(&Fills) -> &AtomicU64| {
+        let rules = rules.clone();
+        move || value(&rules.fills).load(Ordering::Relaxed)
+    };
+    let what = "Units in the kernel's sets of recently hit ones";
+    gauge(meter, "sekisho.kernel.hit_units", what, filled(|f| &f.hits));
+    let what = "Handshakes of suppressed addresses that the kernel remembers";
+    gauge(meter, "sekisho.kernel.handshakes", what, filled(|f| &f.handshakes));
+    let what = "Sets filled by rules that are full";
+    gauge(meter, "sekisho.kernel.sets_full", what, filled(|f| &f.full));
     let full = rules.clone();
     let what = "Whether the memory of suppressed handshakes was full lately";
     gauge(meter, "sekisho.kernel.handshakes_full", what, move || full.full.load(Ordering::Relaxed).into());

@@ -46,7 +46,7 @@ fn without_the_capability_it_fails_and_says_what_to_do() {
     let ran = apart("setpriv --bounding-set -net_admin --inh-caps -net_admin $AGENT check");
     let (said, error) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert_eq!(ran.status.code(), Some(1), "{said}{error}");
-    assert!(said.contains("FAILS      capabilities     no CAP_NET_ADMIN"), "{said}");
+    assert!(said.contains("FAILS      capabilities       no CAP_NET_ADMIN"), "{said}");
     assert!(said.contains("AmbientCapabilities=CAP_NET_ADMIN"), "{said}");
     assert!(said.contains("works      sock_diag "), "{said}");
     assert!(

@@ -109,6 +109,16 @@ impl Show for HostDetail {
                 ("Stuck units", totals.stuck_units.to_string()),
             ]);
         }
+        if let Some(answers) = host.totals.as_ref().and_then(|totals| totals.answers.as_ref()) {
+            let by = if answers.retries_lowered { "the agent" } else { "the operator" };
+            rows.extend([
+                ("Bypassed", yes(answers.bypassed)),
+                ("Reflected", answers.reflected.to_string()),
+                ("Withheld", answers.withheld.to_string()),
+                ("Saved", answers.saved.to_string()),
+                ("Retries", format!("{}, by {by}", answers.retries)),
+            ]);
+        }
         pairs(rows)
     }
 }

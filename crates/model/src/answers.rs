@@ -1,6 +1,6 @@
 //! How a host answers SYNs, and what Sekisho makes of that: told with each batch, for operators.
 
-/// Counts are since the agent began, or, of what the rules count, since the table was made.
+/// Counts are since the agent began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
     /// SYN-ACKs that were sent to handshakes proven stuck: reflected ones, nearly all of them.

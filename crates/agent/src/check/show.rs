@@ -9,7 +9,7 @@ use super::{Finding, State, failing};
 /// Width of the first column.
 const WORD: usize = 10;
 /// Width of the second.
-const NAME: usize = 16;
+const NAME: usize = 18;
 
 impl State {
     fn word(self) -> &'static str {
@@ -82,9 +82,9 @@ mod tests {
 
     #[test]
     fn text_has_a_line_for_each_thing_and_one_for_what_to_do() {
-        let lines = "works      sock_diag        3 half-open sockets\n\
-                     FAILS      nf_tables        not permitted\n\
-                     \u{20}                           → run as root\n";
+        let lines = "works      sock_diag          3 half-open sockets\n\
+                     FAILS      nf_tables          not permitted\n\
+                     \u{20}                             → run as root\n";
         assert_eq!(text(&findings()), lines);
     }
 

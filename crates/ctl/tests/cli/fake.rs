@@ -339,7 +339,12 @@ pub(crate) fn host(name: &str) -> pb::Host {
         applied: Some(pb::Position { epoch: 9, revision: 40 }),
         applied_time: seconds(1_700_000_000),
         refusal: String::new(),
-        totals: Some(pb::HostTotals { half_open: 5, dropped_packets: 77, ..pb::HostTotals::default() }),
+        totals: Some(pb::HostTotals {
+            half_open: 5,
+            dropped_packets: 77,
+            answers: Some(pb::HostAnswers { bypassed: true, retries: 2, ..pb::HostAnswers::default() }),
+            ..pb::HostTotals::default()
+        }),
         ..pb::Host::default()
     }
 }

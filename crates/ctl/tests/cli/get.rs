@@ -76,6 +76,8 @@ fn json_and_yaml_have_the_names_of_the_api() {
     assert_eq!(json["hosts"][2]["hostId"], "edge-3");
     assert_eq!(json["hosts"][2]["applied"], serde_json::json!({"epoch": 9, "revision": 40}));
     assert_eq!(json["hosts"][2]["totals"]["droppedPackets"], 77);
+    assert_eq!(json["hosts"][2]["totals"]["answers"]["bypassed"], true);
+    assert!(read(&fake, "get hosts").contains("BYPASSED"));
     let json: serde_json::Value = serde_json::from_str(&read(&fake, "get allowlist -o json")).unwrap();
     assert_eq!(json["entries"][0]["operator"], "ana");
     assert!(json["entries"][0].get("expireTime").is_none());
@@ -148,6 +150,7 @@ fn the_status_is_for_people_and_programs() {
     let json: serde_json::Value = serde_json::from_str(&read(&fake, "status -o json")).unwrap();
     assert_eq!(json["position"]["revision"], 43);
     assert_eq!((&json["dropQuorum"], &json["logWritable"]), (&3.into(), &true.into()));
+    assert_eq!((&json["synAcksWithheld"], &json["bypassedHosts"]), (&0.into(), &0.into()));
     let mut stuck = world();
     (stuck.status.log_writable, stuck.status.log_problem) = (false, "disk full".into());
     fake = Fake::plain(stuck);

@@ -3,6 +3,7 @@
 
 mod completed;
 mod ending;
+mod fill;
 mod lab;
 mod nft;
 mod path;
