@@ -74,7 +74,7 @@ impl Answers {
         if let Ok(netstat) = Netstat::read() {
             let accepted = netstat.passive_opens.saturating_add(self.stuck());
             let passed = counters.syns.saturating_sub(counters.dropped);
-            self.judge(Counted { passed, accepted });
+            self.judge(Counted { passed, accepted }, Moment::EPOCH + self.begun.elapsed());
         }
     }
 
@@ -92,9 +92,9 @@ impl Answers {
         }
     }
 
-    fn judge(&self, counted: Counted) {
+    fn judge(&self, counted: Counted, now: Moment) {
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = watch.0.read(counted, Moment::EPOCH + self.begun.elapsed());
+        let path = watch.0.read(counted, now);
         let before = std::mem::replace(&mut watch.1, path);
         self.bypassed.store(path == Path::Bypassed, Ordering::Relaxed);
         match (before, path) {
@@ -147,6 +147,8 @@ impl Answers {
 
 #[cfg(test)]
 mod tests {
+    use sekisho_model::limits::PATH_GRACE;
+
     use super::*;
 
     #[test]
@@ -166,6 +168,22 @@ mod tests {
         assert_eq!(
             (told.withheld, told.retries, told.lowered, told.bypassed),
             (68 + no_more, 2, true, false)
+        );
+    }
+
+    #[test]
+    fn a_bypass_is_told_for_as_long_as_it_lasts() {
+        let answers = Answers::default();
+        let mut now = Moment::EPOCH;
+        let mut told = |passed, accepted| {
+            now = now + PATH_GRACE;
+            answers.judge(Counted { passed, accepted }, now);
+            answers.told().bypassed
+        };
+        let seen = [(0, 0), (0, 0), (0, 100), (0, 200), (0, 220), (500, 300), (600, 400)];
+        assert_eq!(
+            seen.map(|(passed, accepted)| told(passed, accepted)),
+            [false, false, false, true, true, false, false]
         );
     }
 

@@ -342,7 +342,7 @@ pub(crate) fn host(name: &str) -> pb::Host {
         totals: Some(pb::HostTotals {
             half_open: 5,
             dropped_packets: 77,
-            answers: Some(pb::HostAnswers { bypassed: true, retries: 2, ..pb::HostAnswers::default() }),
+            answers: Some(pb::HostAnswers { withheld: 9, retries: 2, ..pb::HostAnswers::default() }),
             ..pb::HostTotals::default()
         }),
         ..pb::Host::default()
