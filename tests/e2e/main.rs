@@ -32,6 +32,8 @@ mod laboratory;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
+mod manners;
+#[cfg(test)]
 mod modes;
 #[cfg(test)]
 mod names;

@@ -23,10 +23,12 @@ use crate::{
     buffer::Buffer,
     completed::{self, CompletedCounts, Lately},
     desk::Desk,
+    endings::Endings,
     follow,
     journal::Journal,
     keeper::Keeper,
     link::Link,
+    manners::Manners,
     metrics::{self, RuleCounts},
     report::{self, Identity},
     sensor::{self, SensorCounts},
@@ -49,14 +51,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let urls =
         settings.aggregator.iter().map(|url| client::url(url, tls.is_some())).collect::<Result<_, _>>()?;
     let link = Link::new(urls, tls);
-    let state_dir = match settings.mode {
-        Mode::Observe => None,
-        Mode::Enforce => Some(
-            settings
-                .state_dir
-                .ok_or_else(|| usage("--mode enforce remembers what is in force: give --state-dir DIR"))?,
-        ),
-    };
+    let wish = settings.wish();
+    wish.check(settings.mode == Mode::Enforce)?;
+    let state_dir = settings.state_dir_to_enforce()?;
     if settings.tls.insecure {
         tracing::warn!(
             "--insecure: plaintext, and any host may claim this one's name; for laboratories only"
@@ -66,12 +63,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let (readiness, telemetry) = (Readiness::default(), Metrics::new("sekisho-agent")?);
     let metrics_at =
         http::serve(settings.metrics_listen, telemetry.clone(), readiness.clone(), stop.clone()).await?;
-    let desk = state_dir.as_deref().map(open_desk).transpose()?;
+    let (desk, endings) = state_dir.map(open_desk).transpose()?.unzip();
     let (buffer, counts) = (Arc::new(Buffer::default()), Arc::new(SensorCounts::default()));
     let (rules, lately) = (Arc::new(RuleCounts::default()), Arc::new(Lately::default()));
     let sought = Arc::new(CompletedCounts::default());
     let meter = telemetry.meter();
     metrics::of_the_sensors(&meter, &counts, &sought, &buffer);
+    metrics::of_the_answers(&meter, &counts);
     let sensor = sensor::start(
         &settings.sensors,
         buffer.clone(),
@@ -87,8 +85,12 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         readiness.unmet(follow::CONDITION, "nothing was heard of the list yet");
         tasks.spawn(follow::run(link.clone(), desk.clone(), host.clone(), readiness.clone(), stop.clone()));
         tasks.spawn(guard(desk.clone(), readiness.clone(), stop.clone()));
-        tasks.spawn(read_hits(desk.clone(), counts, rules, stop.clone()));
+        tasks.spawn(read_hits(desk.clone(), counts.clone(), rules, stop.clone()));
     }
+    let manners = match endings.zip(state_dir) {
+        Some((endings, dir)) => Manners::enforcing(&endings, wish, dir, &counts, &meter, &stop)?,
+        None => Manners::observing(settings.state_dir.as_deref(), &counts),
+    };
     let identity = Identity { host, zone: settings.zone, session: session(), mode: settings.mode.as_str() };
     tracing::info!(host = %identity.host, mode = identity.mode, metrics = %metrics_at, "started");
     tasks.spawn(report::run(link, identity, buffer, stop.clone()));
@@ -97,9 +99,11 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     stop.cancelled().await;
     tasks.close();
     tasks.wait().await;
-    tokio::task::spawn_blocking(move || sensor.join().and_then(|()| seeker.join()))
-        .await?
-        .map_err(|_| anyhow::anyhow!("a sensor panicked"))?;
+    tokio::task::spawn_blocking(move || {
+        sensor.join().and_then(|()| seeker.join()).and_then(|()| manners.join())
+    })
+    .await?
+    .map_err(|_| anyhow::anyhow!("a thread panicked"))?;
     end(desk, settings.flush_on_exit).await
 }
 
@@ -121,9 +125,11 @@ fn host(given: Option<&HostId>, tls: &TlsArgs) -> anyhow::Result<HostId> {
     }
 }
 
-fn open_desk(dir: &Path) -> anyhow::Result<Desk> {
+fn open_desk(dir: &Path) -> anyhow::Result<(Desk, Arc<Endings>)> {
     let (journal, remembered) = Journal::open(dir)?;
-    Ok(Desk::open(Keeper::start(journal, remembered)?)?)
+    let keeper = Keeper::start(journal, remembered)?;
+    let endings = keeper.endings();
+    Ok((Desk::open(keeper)?, endings))
 }
 
 /// A random number, not 0.
@@ -177,6 +183,8 @@ async fn read_hits(desk: Desk, counts: Arc<SensorCounts>, rules: Arc<RuleCounts>
         counts.dropped.store(read.counters.all_dropped(), Ordering::Relaxed);
         counts.hits().extend(read.hits);
         rules.take(&read.counters);
+        rules.fills.take(&read.fills);
+        counts.answers.take_rules(&read.counters);
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
         linux::net::SocketAddrExt,
         unix::net::{SocketAddr, UnixListener},
     },
+    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -19,9 +20,10 @@ use sekisho_model::{
     Change, Completed, Digest, Hit, Key, Moment, Position, Prefix,
     feed::{Announcement, Response},
 };
-use sekisho_ruleset::{Kind, Mirror, Op, Removal, SetName, Transaction, diff};
+use sekisho_ruleset::{Fill, Kind, Mirror, Op, Removal, SetName, Transaction, diff, newly_dropped};
 
 use crate::{
+    endings::Endings,
     hits::HitReader,
     journal::{ClockMark, Journal, JournalError, Remembered},
     objections::Objections,
@@ -74,6 +76,8 @@ pub struct Reading {
     pub hits: Vec<Hit>,
     /// What the rules have counted since the table was made.
     pub counters: Counters,
+    /// How full the sets are that the rules fill; nothing where the kernel does not say.
+    pub fills: Vec<Fill>,
 }
 
 /// What was done, for the metrics.
@@ -102,6 +106,7 @@ pub struct Keeper {
     removal: Removal,
     hits: HitReader,
     objections: Objections,
+    endings: Arc<Endings>,
     clock: Clock,
     /// Whether the kernel may hold more than the mirror says: until the feed has spoken for the first time
     /// after the table was taken over, and all of it was brought in line.
@@ -152,6 +157,7 @@ impl Keeper {
             removal,
             hits: HitReader::default(),
             objections: Objections::default(),
+            endings: Arc::default(),
             clock: Clock::resume(clock),
             generation,
             lock,
@@ -223,7 +229,8 @@ impl Keeper {
             }
             read => read?,
         };
-        Ok(Reading { hits: self.hits.read(hits), counters: self.nft.counters()? })
+        let (counters, fills) = (self.nft.counters()?, self.nft.fills()?);
+        Ok(Reading { hits: self.hits.read(hits), counters, fills })
     }
 
     /// The next `limit` entries of the blocklist to look for counter-evidence against.
@@ -234,6 +241,11 @@ impl Keeper {
     /// Says against which entries this host has counter-evidence.
     pub fn object(&mut self, found: &[Completed]) {
         self.objections.object(found, &self.mirror);
+    }
+
+    /// Where it says which entries have come into force at drop.
+    pub fn endings(&self) -> Arc<Endings> {
+        self.endings.clone()
     }
 
     /// What was done since the start.
@@ -428,6 +440,7 @@ impl Keeper {
             tracing::error!(%error, position = %to.0, "the kernel did not take a revision; what was in force stays");
             return Verdict::Over(self.follower.kernel_refused(to.0, error.to_string()));
         }
+        self.endings.ask(newly_dropped(&self.mirror, changes));
         self.objections.before(changes, &self.mirror);
         self.mirror.apply(changes);
         let written = if whole {

@@ -9,14 +9,18 @@ use opentelemetry::{
     KeyValue,
     metrics::{AsyncInstrument, Meter},
 };
-use sekisho_kernel::Counters;
+use sekisho_kernel::{Counters, Netstat};
 use sekisho_model::Sensor;
 
 use crate::{
+    answers::Answers,
     buffer::{Buffer, Lost},
     completed::CompletedCounts,
     desk::Desk,
+    endings::Endings,
+    fill::Fills,
     keeper::Counts,
+    retries::RetriesCounts,
     sensor::{LookCounts, SensorCounts},
 };
 
@@ -28,6 +32,8 @@ pub struct RuleCounts {
     forgotten: AtomicU64,
     /// Whether handshakes were forgotten between the last two readings.
     full: AtomicBool,
+    /// How full the sets are.
+    pub fills: Fills,
 }
 
 impl RuleCounts {
@@ -140,9 +146,71 @@ pub fn of_the_kernel(meter: &Meter, rules: &Arc<RuleCounts>, desk: &Desk) {
     let forgotten = read(|r| &r.forgotten);
     let what = "SYN-ACKs to suppressed addresses that passed unremembered: too many are open";
     counter(meter, "sekisho.kernel.forgotten_handshakes", what, forgotten);
+    let filled = |value: fn(&Fills) -> &AtomicU64| {
+        let rules = rules.clone();
+        move || value(&rules.fills).load(Ordering::Relaxed)
+    };
+    let what = "Units in the kernel's sets of recently hit ones";
+    gauge(meter, "sekisho.kernel.hit_units", what, filled(|f| &f.hits));
+    let what = "Handshakes of suppressed addresses that the kernel remembers";
+    gauge(meter, "sekisho.kernel.handshakes", what, filled(|f| &f.handshakes));
+    let what = "Sets filled by rules that are full";
+    gauge(meter, "sekisho.kernel.sets_full", what, filled(|f| &f.full));
     let full = rules.clone();
     let what = "Whether the memory of suppressed handshakes was full lately";
     gauge(meter, "sekisho.kernel.handshakes_full", what, move || full.full.load(Ordering::Relaxed).into());
+}
+
+/// Registers the instruments of how this host answers SYNs.
+pub fn of_the_answers(meter: &Meter, sensor: &Arc<SensorCounts>) {
+    let told = |value: fn(&Answers) -> u64| {
+        let sensor = sensor.clone();
+        move || value(&sensor.answers)
+    };
+    let what = "SYN-ACKs sent to handshakes proven stuck";
+    counter(meter, "sekisho.synacks.reflected", what, told(|a| a.told().reflected));
+    let what = "SYN-ACKs that our rules held back on output";
+    counter(meter, "sekisho.synacks.held_back", what, told(Answers::held_back));
+    let what = "SYN-ACKs never made (computed): for each dropped SYN, and for each handshake given up early";
+    counter(meter, "sekisho.synacks.never_made", what, told(Answers::never_made));
+    let what = "SYN-ACKs not sent again since tcp_synack_retries was lowered (computed)";
+    counter(meter, "sekisho.synacks.saved", what, told(|a| a.told().saved));
+    let what = "SYN-ACKs and SYNs that the kernel sent again since boot";
+    let again = || Netstat::read().map(|netstat| netstat.syn_retransmits).unwrap_or_default();
+    counter(meter, "sekisho.synacks.retransmitted", what, again);
+    let what = "Whether packets go around our rules";
+    gauge(meter, "sekisho.kernel.bypassed", what, told(|a| a.told().bypassed.into()));
+}
+
+/// Registers the instruments of `tcp_synack_retries`.
+pub fn of_the_retries(meter: &Meter, counts: &Arc<RetriesCounts>) {
+    let read = |value: fn(&RetriesCounts) -> &AtomicU64| of(counts, value);
+    gauge(meter, "sekisho.retries.effective", "tcp_synack_retries in force", read(|r| &r.effective));
+    gauge(
+        meter,
+        "sekisho.retries.operator",
+        "tcp_synack_retries as the operator set it",
+        read(|r| &r.operator),
+    );
+    let what = "Network namespaces in which it is lowered";
+    gauge(meter, "sekisho.retries.lowered", what, read(|r| &r.lowered));
+    counter(meter, "sekisho.retries.changes", "Times that it was lowered", read(|r| &r.changes));
+    let what = "Times that it could not be read, set or remembered";
+    counter(meter, "sekisho.retries.failed", what, read(|r| &r.failed));
+    let attack = counts.clone();
+    let what = "Whether this host is being used as a reflector";
+    gauge(meter, "sekisho.attack", what, move || attack.attack.load(Ordering::Relaxed).into());
+}
+
+/// Registers the instruments of half-open sockets that are ended.
+pub fn of_the_endings(meter: &Meter, endings: &Arc<Endings>) {
+    let read = |value: fn(&Endings) -> &AtomicU64| of(endings, value);
+    let what = "Looks for half-open sockets of new entries";
+    counter(meter, "sekisho.endings.passes", what, read(|e| &e.passes));
+    counter(meter, "sekisho.endings.passes.failed", "Such looks that failed", read(|e| &e.failed));
+    counter(meter, "sekisho.endings.sockets", "Half-open sockets that were ended", read(|e| &e.ended));
+    let what = "New entries left to the rule on output: too many waited";
+    counter(meter, "sekisho.endings.left", what, read(|e| &e.left));
 }
 
 fn of<T: Send + Sync + 'static>(

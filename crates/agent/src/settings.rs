@@ -1,10 +1,20 @@
 //! What the agent is told at start: one struct, a comment per flag.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use clap::{Parser, ValueEnum};
-use sekisho_daemon::{telemetry::LogFormat, tls::TlsArgs};
+use sekisho_daemon::{exit::usage, telemetry::LogFormat, tls::TlsArgs};
+use sekisho_kernel::Tracked;
 use sekisho_model::{Flags, HostId, Sensor, Zone};
+
+use crate::{
+    check::Command,
+    retries::{SynackRetries, Wish},
+};
 
 /// The agent: watches half-open TCP handshakes and keeps the blocklist in the kernel.
 ///
@@ -12,8 +22,10 @@ use sekisho_model::{Flags, HostId, Sensor, Zone};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sekisho-agent", version)]
 pub struct Settings {
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// An aggregator; may be given several times, the first that answers serves
-    #[arg(long, env = "SEKISHO_AGGREGATOR", value_name = "URL", value_delimiter = ',')]
+    #[arg(long, global = true, env = "SEKISHO_AGGREGATOR", value_name = "URL", value_delimiter = ',')]
     pub aggregator: Vec<String>,
     /// This host's name where there are no certificates; with certificates it must be theirs
     #[arg(long, env = "SEKISHO_HOST_ID", value_name = "NAME")]
@@ -28,17 +40,25 @@ pub struct Settings {
     #[arg(long, env = "SEKISHO_SENSORS", value_name = "LIST", default_value = "auto")]
     pub sensors: SensorChoice,
     /// Where the agent remembers what is in force over a restart; needed to enforce
-    #[arg(long, env = "SEKISHO_STATE_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "SEKISHO_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Take all blocks out of the kernel at the end; otherwise they stay until they expire
     #[arg(long, env = "SEKISHO_FLUSH_ON_EXIT", value_parser = clap::builder::BoolishValueParser::new(),
           num_args = 0..=1, default_missing_value = "true", default_value = "false")]
     pub flush_on_exit: bool,
+    /// How often a SYN-ACK may be sent again (net.ipv4.tcp_synack_retries): keep, at most a number, or adaptive:
+    /// at most 2 while an attack is seen. Never more than it is; given back at the end
+    #[arg(long, env = "SEKISHO_SYNACK_RETRIES", value_name = "keep|N|adaptive", default_value = "keep")]
+    pub synack_retries: SynackRetries,
+    /// The same in the network namespaces of this machine's other processes, where they may be entered
+    #[arg(long, env = "SEKISHO_SYNACK_RETRIES_PODS", value_parser = clap::builder::BoolishValueParser::new(),
+          num_args = 0..=1, default_missing_value = "true", default_value = "false")]
+    pub synack_retries_pods: bool,
     /// Where /metrics, /healthz and /readyz are served (HTTP)
     #[arg(long, env = "SEKISHO_METRICS_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:7442")]
     pub metrics_listen: SocketAddr,
     /// Settings in TOML; its keys are these flags with _ for -
-    #[arg(long, env = "SEKISHO_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "SEKISHO_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// How much to log: error, warn, info, debug, trace, or per module
     #[arg(long, env = "SEKISHO_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
@@ -48,6 +68,18 @@ pub struct Settings {
     pub log_format: LogFormat,
     #[command(flatten)]
     pub tls: TlsArgs,
+}
+
+impl Settings {
+    /// What is wanted of `tcp_synack_retries`.
+    pub fn wish(&self) -> Wish {
+        // sock_diag, the only sensor, knows a stuck handshake by its retransmits.
+        Wish {
+            goal: self.synack_retries.0,
+            pods: self.synack_retries_pods,
+            proof_only: !self.sensors.may_track(),
+        }
+    }
 }
 
 /// Whether the agent changes the kernel.
@@ -69,6 +101,20 @@ impl Mode {
     }
 }
 
+impl Settings {
+    /// Where to remember what is in force; none in a mode that puts nothing in force.
+    ///
+    /// # Errors
+    /// When it is needed and not given.
+    pub fn state_dir_to_enforce(&self) -> anyhow::Result<Option<&Path>> {
+        let needed = || usage("--mode enforce remembers what is in force: give --state-dir DIR");
+        match self.mode {
+            Mode::Observe => Ok(None),
+            Mode::Enforce => self.state_dir.as_deref().ok_or_else(needed).map(Some),
+        }
+    }
+}
+
 /// Which sensors to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SensorChoice {
@@ -86,6 +132,14 @@ impl SensorChoice {
             Self::These(these) => *these,
         };
         these.iter()
+    }
+
+    /// Whether stuck handshakes are known by more than their retransmits: conntrack was asked for, or is in use.
+    pub fn may_track(&self) -> bool {
+        match self {
+            Self::Auto => Tracked::read().is_some_and(|tracked| tracked.count > 0),
+            Self::These(these) => these.has(Sensor::Conntrack),
+        }
     }
 
     /// Whether they were not named.
@@ -114,7 +168,33 @@ impl FromStr for SensorChoice {
 
 #[cfg(test)]
 mod tests {
+    use sekisho_observe::Goal;
+
     use super::*;
+    use crate::check::Form;
+
+    fn read(words: &str) -> Settings {
+        Settings::try_parse_from(std::iter::once("sekisho-agent").chain(words.split_whitespace())).unwrap()
+    }
+
+    #[test]
+    fn without_a_command_the_agent_runs() {
+        let settings =
+            read("--aggregator https://a:1 --mode enforce --state-dir /x --synack-retries adaptive");
+        assert!(settings.command.is_none());
+        assert_eq!((settings.mode, settings.wish().goal), (Mode::Enforce, Goal::Adaptive));
+        assert_eq!(read("").wish().goal, Goal::Keep);
+    }
+
+    #[test]
+    fn what_is_checked_may_be_given_before_and_after_the_command() {
+        for words in ["--aggregator https://a:1 check -o json", "check -o json --aggregator https://a:1"] {
+            let settings = read(words);
+            assert_eq!(settings.aggregator, ["https://a:1"]);
+            let Some(Command::Check(args)) = settings.command else { panic!("no command in {words}") };
+            assert_eq!(args.output, Form::Json);
+        }
+    }
 
     #[test]
     fn sensors_are_chosen_by_name() {

@@ -1,6 +1,7 @@
 //! `sekisho-aggregator`: the replayed log, the engine and the publisher behind gRPC.
 
 mod app;
+mod benefit;
 mod clock;
 mod events;
 mod grpc;

@@ -6,7 +6,7 @@ use opentelemetry::metrics::Meter;
 use sekisho_engine::{Counters, Engine};
 use sekisho_model::Moment;
 
-use crate::{roster::Roster, shared::Shared};
+use crate::{benefit::Sums, roster::Roster, shared::Shared};
 
 type Read = fn(&Counters) -> u64;
 
@@ -135,9 +135,39 @@ pub fn register(meter: &Meter, shared: &Arc<Shared>, roster: &Arc<Roster>) {
     gauge(meter, "sekisho.hosts.reporting", "Hosts whose report stream is open", roster, |roster| {
         roster.reporting() as u64
     });
+    gauge(meter, "sekisho.hosts.bypassed", "Hosts whose packets go around our rules", roster, |roster| {
+        roster.answering(|answers| answers.bypassed) as u64
+    });
+    let what = "Hosts whose agent has lowered tcp_synack_retries";
+    gauge(meter, "sekisho.hosts.retries_lowered", what, roster, |roster| {
+        roster.answering(|answers| answers.lowered) as u64
+    });
+    of_the_fleet(meter, roster);
     gauge(meter, "sekisho.hosts.watching", "Watch streams of hosts that are open", roster, |roster| {
         roster.watching() as u64
     });
+}
+
+/// Reads one sum of the fleet.
+type ReadSum = fn(&Sums) -> u64;
+
+/// SYN-ACKs of the fleet: name, what it counts, where it stands.
+const FLEET: [(&str, &str, ReadSum); 3] = [
+    ("sekisho.fleet.synacks.reflected", "SYN-ACKs that hosts sent to handshakes proven stuck", |s| {
+        s.reflected
+    }),
+    ("sekisho.fleet.synacks.withheld", "SYN-ACKs that hosts held back or never made", |s| s.withheld),
+    ("sekisho.fleet.synacks.saved", "SYN-ACKs that hosts did not send again: retries are lowered", |s| {
+        s.saved
+    }),
+];
+
+fn of_the_fleet(meter: &Meter, roster: &Arc<Roster>) {
+    for (name, what, read) in FLEET {
+        let roster = roster.clone();
+        let counter = meter.u64_observable_counter(name).with_description(what);
+        counter.with_callback(move |observer| observer.observe(read(&roster.benefit()), &[])).build();
+    }
 }
 
 fn gauge<T: Send + Sync + 'static>(

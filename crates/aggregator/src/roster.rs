@@ -5,8 +5,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use sekisho_model::{HostId, Moment, Position, Totals};
+use sekisho_model::{Answers, HostId, Moment, Position, Totals};
 use tokio_util::sync::CancellationToken;
+
+use crate::benefit::{Benefit, Sums};
 
 /// One host's present.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +33,8 @@ pub struct Presence {
     pub last_report: Option<Moment>,
     /// The host as a whole, as last reported.
     pub totals: Totals,
+    /// What it answered and was spared since this aggregator began.
+    pub benefit: Benefit,
 }
 
 /// All hosts that were here since the start.
@@ -63,6 +67,17 @@ impl Roster {
     /// Hosts whose report stream is open.
     pub fn reporting(&self) -> usize {
         self.lock().values().filter(|presence| presence.reporting > 0).count()
+    }
+
+    /// What all hosts answered and were spared.
+    pub fn benefit(&self) -> Sums {
+        self.lock().values().fold(Sums::default(), |sums, presence| sums.plus(presence.benefit.sums()))
+    }
+
+    /// Hosts that report, and of which this is so.
+    pub fn answering(&self, so: impl Fn(&Answers) -> bool) -> usize {
+        let reporting = |presence: &&Presence| presence.reporting > 0 && so(&presence.totals.answers);
+        self.lock().values().filter(reporting).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<HostId, Presence>> {

@@ -5,8 +5,8 @@ use sekisho_wire::{pb::v1 as pb, readable};
 
 use crate::{
     view::{
-        AllowlistEntry, Entry, Host, HostTotals, Position, Quorums, ReachedLimit, Reason, Stamp, Status,
-        Witness,
+        AllowlistEntry, Entry, Host, HostAnswers, HostTotals, Position, Quorums, ReachedLimit, Reason, Stamp,
+        Status, Witness,
     },
     words,
 };
@@ -112,6 +112,20 @@ impl From<pb::HostTotals> for HostTotals {
             tracked_limit: totals.tracked_limit,
             sensors,
             truncated_by,
+            answers: totals.answers.map(HostAnswers::from),
+        }
+    }
+}
+
+impl From<pb::HostAnswers> for HostAnswers {
+    fn from(answers: pb::HostAnswers) -> Self {
+        Self {
+            reflected: answers.reflected,
+            withheld: answers.withheld,
+            saved: answers.saved,
+            retries: answers.retries,
+            retries_lowered: answers.retries_lowered,
+            bypassed: answers.bypassed,
         }
     }
 }
@@ -135,6 +149,10 @@ impl From<pb::GetStatusResponse> for Status {
             outage_hosts: status.outage_hosts,
             prefix_entries: status.prefix_entries,
             limits_reached: status.limits_reached.into_iter().map(ReachedLimit::from).collect(),
+            syn_acks_reflected: status.syn_acks_reflected,
+            syn_acks_withheld: status.syn_acks_withheld,
+            syn_acks_saved: status.syn_acks_saved,
+            bypassed_hosts: status.bypassed_hosts,
         }
     }
 }

@@ -115,6 +115,16 @@ impl Show for HostDetail {
                 ("Truncated by", named(&totals.truncated_by, "TRUNCATION_")),
             ]);
         }
+        if let Some(answers) = host.totals.as_ref().and_then(|totals| totals.answers.as_ref()) {
+            let by = if answers.retries_lowered { "the agent" } else { "the operator" };
+            rows.extend([
+                ("Bypassed", yes(answers.bypassed)),
+                ("Reflected", answers.reflected.to_string()),
+                ("Withheld", answers.withheld.to_string()),
+                ("Saved", answers.saved.to_string()),
+                ("Retries", format!("{}, by {by}", answers.retries)),
+            ]);
+        }
         pairs(rows)
     }
 }

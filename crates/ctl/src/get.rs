@@ -199,14 +199,17 @@ fn host_row(host: &Host, head: Option<Position>, wide: bool, now: Moment) -> Vec
     row
 }
 
-/// What keeps the host's evidence from counting in full, and for how long; empty for nothing.
+/// What keeps the host's rules from working, and its evidence from counting in full, and for how long; empty for
+/// nothing.
 fn guards(host: &Host, now: Moment) -> String {
     let lasting =
         |word: &str, until: Option<&Stamp>| until.map(|_| format!("{word} {}", remaining(until, now)));
     let flooded = lasting("flooded", host.flooded_until_time.as_ref());
     let outage = lasting("outage", host.outage_until_time.as_ref());
     let limited = host.limited.then(|| "limited".to_owned());
-    [outage, flooded, limited].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let answers = host.totals.as_ref().and_then(|totals| totals.answers.as_ref());
+    let bypassed = answers.is_some_and(|answers| answers.bypassed).then(|| "BYPASSED".to_owned());
+    [bypassed, outage, flooded, limited].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -43,7 +43,11 @@ impl Show for Status {
             ("Connected hosts", self.connected_hosts.to_string()),
             ("Flooded hosts", self.flooded_hosts.to_string()),
             ("Hosts in outage", self.outage_hosts.to_string()),
+            ("Hosts bypassed", self.bypassed_hosts.to_string()),
             ("Subscribers", self.subscribers.to_string()),
+            ("SYN-ACKs sent", self.syn_acks_reflected.to_string()),
+            ("Withheld", self.syn_acks_withheld.to_string()),
+            ("SYN-ACKs saved", self.syn_acks_saved.to_string()),
         ])
     }
 }

@@ -176,6 +176,20 @@ pub(crate) struct HostTotals {
     pub(crate) tracked_limit: i64,
     pub(crate) sensors: Vec<String>,
     pub(crate) truncated_by: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) answers: Option<HostAnswers>,
+}
+
+/// How a host answers SYNs.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HostAnswers {
+    pub(crate) reflected: i64,
+    pub(crate) withheld: i64,
+    pub(crate) saved: i64,
+    pub(crate) retries: i32,
+    pub(crate) retries_lowered: bool,
+    pub(crate) bypassed: bool,
 }
 
 /// The hosts; `head` is where the aggregator stands, for people.
@@ -217,6 +231,10 @@ pub(crate) struct Status {
     pub(crate) outage_hosts: i64,
     pub(crate) prefix_entries: i64,
     pub(crate) limits_reached: Vec<ReachedLimit>,
+    pub(crate) syn_acks_reflected: i64,
+    pub(crate) syn_acks_withheld: i64,
+    pub(crate) syn_acks_saved: i64,
+    pub(crate) bypassed_hosts: i64,
 }
 
 /// The quorums as they are.

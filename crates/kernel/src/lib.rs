@@ -9,9 +9,12 @@
 pub mod addresses;
 pub mod conntrack;
 pub mod error;
+pub mod namespace;
 pub mod netstat;
 pub mod nft;
+pub mod probe;
 pub mod sock_diag;
+pub mod sysctl;
 pub mod table;
 pub mod tracepoint;
 
@@ -24,6 +27,6 @@ pub use conntrack::{Conntrack, Tracked};
 pub use error::KernelError;
 pub use netstat::Netstat;
 pub use nft::{Counters, Nft};
-pub use sock_diag::{Diag, PassStats};
+pub use sock_diag::{Destroyed, Diag, HalfOpen, PassStats};
 pub use table::Found;
 pub use tracepoint::{TraceStats, Tracepoint};

@@ -72,6 +72,14 @@ impl Link {
         }
     }
 
+    /// Asks for a send buffer of so many bytes, and gives how many it got.
+    pub(crate) fn grown_send_buffer(&mut self, bytes: usize) -> usize {
+        if sockopt::set_socket_send_buffer_size_force(&self.socket, bytes).is_err() {
+            let _ = sockopt::set_socket_send_buffer_size(&self.socket, bytes);
+        }
+        sockopt::socket_send_buffer_size(&self.socket).unwrap_or(0)
+    }
+
     /// Waits for the next bytes.
     fn receive(&mut self) -> Result<&[u8], KernelError> {
         match self.receive_with(0)? {

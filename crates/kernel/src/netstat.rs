@@ -17,6 +17,8 @@ pub struct Netstat {
     pub queue_full_cookies: u64,
     /// `TcpExt: SyncookiesSent`: SYNs that were answered by cookie.
     pub cookies_sent: u64,
+    /// `TcpExt: TCPSynRetrans`: SYN-ACKs that were sent again, and SYNs of connections that this host opens.
+    pub syn_retransmits: u64,
     /// `TcpExt: SyncookiesRecv`: cookies that came back, each by an honest client.
     pub cookies_received: u64,
     /// `Tcp: PassiveOpens`: inbound handshakes that were completed.
@@ -47,6 +49,7 @@ impl Netstat {
             queue_full_cookies: extension("TCPReqQFullDoCookies"),
             cookies_sent: extension("SyncookiesSent"),
             cookies_received: extension("SyncookiesRecv"),
+            syn_retransmits: extension("TCPSynRetrans"),
             passive_opens: one("PassiveOpens"),
             attempts_failed: one("AttemptFails"),
             established: one("CurrEstab"),
@@ -69,14 +72,15 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_name() {
-        let text = "TcpExt: SyncookiesSent SyncookiesRecv TCPReqQFullDoCookies\nTcpExt: 3 4 5\n\
+        let text = "TcpExt: SyncookiesSent TCPSynRetrans TCPReqQFullDoCookies SyncookiesRecv\nTcpExt: 3 4 5 6\n\
                     IpExt: SyncookiesSent InOctets\nIpExt: 8 9\n";
         let standard = "Ip: Forwarding DefaultTTL\nIp: 1 64\nTcp: RtoAlgorithm MaxConn ActiveOpens PassiveOpens \
                         AttemptFails CurrEstab\nTcp: 1 -1 5 7 2 9\n";
         let wanted = Netstat {
             queue_full_cookies: 5,
             cookies_sent: 3,
-            cookies_received: 4,
+            cookies_received: 6,
+            syn_retransmits: 4,
             passive_opens: 7,
             attempts_failed: 2,
             established: 9,

@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+pub mod answers;
 pub mod change;
 pub mod digest;
 pub mod entry;
@@ -23,6 +24,7 @@ pub mod prefix;
 pub mod row;
 pub mod time;
 
+pub use answers::Answers;
 pub use change::{Change, Delta, Key, List, Member};
 pub use digest::Digest;
 pub use entry::{Allowed, Entry, Reason, Tier};

@@ -178,6 +178,38 @@ pub const COMPLETED_AGAIN: Duration = Duration::from_secs(60);
 pub const MAX_CANDIDATES: usize = 4_096;
 /// How long a unit that the agent has reported stays a candidate for counter-evidence.
 pub const CANDIDATE_TIME: Duration = Duration::from_secs(10 * 60);
+/// Half-open sockets that one request to the kernel ends: its answers fit into the default receive buffer.
+pub const SOCKETS_A_SEND: usize = 64;
+/// Half-open sockets of new entries that one pass of the agent ends; further ones wait for the next pass.
+pub const MAX_ENDED_SOCKETS: usize = 16_384;
+/// New entries whose half-open sockets wait to be ended; those of further ones are left to the rule on output.
+pub const MAX_ENDING_PREFIXES: usize = 65_536;
+/// Over how long stuck handshakes are counted to tell whether an attack is on.
+pub const ATTACK_WINDOW: Duration = Duration::from_secs(10);
+/// Newly stuck handshakes in such a window that are an attack.
+pub const ATTACK_STUCK: u64 = 50;
+/// Completed handshakes for each stuck one above which it is none: some clients of a busy host lose their way.
+pub const ATTACK_SHARE: u64 = 10;
+/// What is left of an attack counts as calm when there is less than one part in this many of what makes one.
+pub const CALM_SHARE: u64 = 4;
+/// How long it must be calm before an attack is over.
+pub const ATTACK_CALM: Duration = Duration::from_secs(5 * 60);
+/// `tcp_synack_retries` while an attack is on, where it is adaptive: a stuck handshake then lives 7 s and shows its
+/// retransmits for 6 s of them.
+pub const ADAPTIVE_RETRIES: u8 = 2;
+/// Highest `tcp_synack_retries` that the agent sets: the kernel waits at most 120 s for the next retransmit.
+pub const MAX_SYNACK_RETRIES: u8 = 7;
+/// Network namespaces besides the host's in which the agent sets it.
+pub const MAX_NAMESPACES: usize = 256;
+/// Processes that are looked at for their network namespaces.
+pub const MAX_PROCESSES: usize = 65_536;
+/// Handshakes that must have been taken up before it is judged whether our rules see the packets.
+pub const PATH_EVIDENCE: u64 = 50;
+/// They are bypassed if one in this many of the handshakes had no SYN that came to them.
+pub const PATH_MISSING: u64 = 4;
+/// How long after the table was made, or the agent began, nothing is judged: longer than a half-open handshake
+/// lives.
+pub const PATH_GRACE: Duration = Duration::from_secs(70);
 /// Time between two looks at whether another program has changed the firewall.
 pub const GUARD_INTERVAL: Duration = Duration::from_millis(400);
 /// Time between two readings of the hit sets.

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::{Flag, Flags, HostId, Sensor, Tier, Unit};
+use crate::{Answers, Flag, Flags, HostId, Sensor, Tier, Unit};
 
 /// What one host saw about one unit in one reporting window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub struct Totals {
     pub sensors: Flags<Sensor>,
     /// Why the batches since the last one may lack handshakes.
     pub truncated_by: Flags<Truncation>,
+    /// How the host answers SYNs.
+    pub answers: Answers,
 }
 
 /// Why a sample may lack handshakes.

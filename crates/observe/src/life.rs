@@ -15,7 +15,7 @@ use sekisho_model::{
 /// The kernel's first SYN-ACK timeout is 1 s (`TCP_TIMEOUT_INIT`, RFC 6298) and doubles with each. A
 /// socket whose timer is further off than that has had a timeout; if nothing was sent again by it, the
 /// peer has answered and the listener waits for data (`TCP_DEFER_ACCEPT`): no victim of spoofing.
-const FIRST_TIMEOUT: Duration = Duration::from_millis(1_100);
+pub(crate) const FIRST_TIMEOUT: Duration = Duration::from_millis(1_100);
 
 /// sock_diag told of it in the current pass.
 const SOCKET_NOW: u8 = 1;
@@ -45,6 +45,8 @@ pub(crate) struct Life {
     resent: u8,
     /// The most retransmits that were told of; 0 while it is not proven stuck.
     told: u8,
+    /// The most retransmits that somebody saw being sent; 0 while it was none.
+    sent: u8,
     flags: u8,
 }
 
@@ -61,7 +63,7 @@ impl Life {
     /// One that begins now.
     pub(crate) fn begun(now: Moment) -> Self {
         let now = low(now);
-        Self { cookie: 0, id: 0, begun: now, seen: now, heard: now, resent: 0, told: 0, flags: 0 }
+        Self { cookie: 0, id: 0, begun: now, seen: now, heard: now, resent: 0, told: 0, sent: 0, flags: 0 }
     }
 
     /// Takes a sign of it in; tells what is new by it.
@@ -106,17 +108,32 @@ impl Life {
         }
     }
 
-    /// A sensor's pass has ended.
-    pub(crate) fn end_pass(&mut self, sensor: Sensor, whole: bool) {
+    /// How many SYN-ACKs a sign, which was taken, tells of that were sent to a handshake proven stuck, beyond those
+    /// that were told of before: its first one, and what was sent again. A tracked entry tells of none.
+    pub(crate) fn sent_since(&mut self, sign: &Sign) -> u64 {
+        let sent = match *sign {
+            Sign::Socket { retransmits, .. } => self.unless_deferred(retransmits),
+            Sign::Resent => self.unless_deferred(self.resent),
+            Sign::Tracked { .. } => 0,
+        };
+        let before = self.sent;
+        self.sent = before.max(sent);
+        u64::from(self.sent - before) + u64::from(before == 0 && self.sent > 0)
+    }
+
+    /// A sensor's pass has ended. Tells how many retransmits were sent if the socket of a stuck handshake is gone.
+    pub(crate) fn end_pass(&mut self, sensor: Sensor, whole: bool) -> Option<u8> {
         let (in_pass, open) = match sensor {
             Sensor::SockDiag => (SOCKET_NOW, SOCKET),
             Sensor::Conntrack => (TRACKED_NOW, TRACKED),
-            Sensor::Tracepoint => return,
+            Sensor::Tracepoint => return None,
         };
-        if whole && !self.has(in_pass) {
+        let is_gone = whole && !self.has(in_pass) && self.has(open);
+        if is_gone {
             self.flags &= !open;
         }
         self.flags &= !in_pass;
+        (is_gone && sensor == Sensor::SockDiag && self.sent > 0).then_some(self.sent)
     }
 
     /// Whether it goes on; or was told of no longer than `memory` ago, so that a sensor that is late may tell of

@@ -11,7 +11,7 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, hash_map::Entry};
 use sekisho_model::{
     Handshake, Moment, Observation, Row, Sensor, Unit,
-    limits::{HANDSHAKE_MEMORY, MAX_HANDSHAKES},
+    limits::{HANDSHAKE_MEMORY, MAX_HANDSHAKES, MAX_SYNACK_RETRIES},
     never::is_unlistable,
 };
 use siphasher::sip::SipHasher13;
@@ -32,7 +32,16 @@ pub struct Seen {
     pub half_open: u64,
     /// Rows left out since too many handshakes are followed already.
     pub truncated: u64,
+    /// SYN-ACKs that were sent to sockets proven stuck, and not told of in an earlier pass: their first ones,
+    /// and all that were sent again.
+    pub syn_acks: u64,
+    /// Sockets proven stuck that are gone since the pass before, by how many retransmits they had come to; the last
+    /// place has those with more.
+    pub given_up: [u64; GIVEN_UP],
 }
+
+/// Places for handshakes that are gone, by their retransmits.
+pub const GIVEN_UP: usize = MAX_SYNACK_RETRIES as usize + 2;
 
 /// The memory between passes, one for all sensors.
 #[derive(Clone, Debug)]
@@ -47,6 +56,7 @@ pub struct Observer {
     swept: Moment,
     half_open: u64,
     truncated: u64,
+    syn_acks: u64,
     limit: usize,
 }
 
@@ -72,6 +82,7 @@ impl Observer {
             swept: Moment::EPOCH,
             half_open: 0,
             truncated: 0,
+            syn_acks: 0,
             limit,
         }
     }
@@ -104,7 +115,9 @@ impl Observer {
                 return;
             }
         };
-        let Some(told) = life.take(&row.sign, now) else { return };
+        let told = life.take(&row.sign, now);
+        self.syn_acks += life.sent_since(&row.sign);
+        let Some(told) = told else { return };
         let news = self.news.entry(unit).or_default();
         news.sockets = news.sockets.saturating_add(u32::from(told.is_first));
         news.retransmits = news.retransmits.max(told.retransmits);
@@ -113,11 +126,17 @@ impl Observer {
     /// Ends a pass of `sensor` at `now`. Only a `whole` pass, which saw all that the sensor can see, shows which
     /// handshakes are gone; the tracepoint has no such pass.
     pub fn end_pass(&mut self, sensor: Sensor, whole: bool, now: Moment) -> Seen {
+        let mut given_up = [0; GIVEN_UP];
         if sensor != Sensor::Tracepoint || now.since(self.swept) >= SWEEP {
             self.swept = now;
             let memory = self.memory;
             self.lives.retain(|_, life| {
-                life.end_pass(sensor, whole);
+                let gone = life.end_pass(sensor, whole);
+                if let Some(count) =
+                    gone.and_then(|sent| given_up.get_mut(usize::from(sent).min(GIVEN_UP - 1)))
+                {
+                    *count += 1;
+                }
                 life.is_remembered(memory, now)
             });
         }
@@ -133,6 +152,8 @@ impl Observer {
             stuck_units: stuck as u64,
             half_open: core::mem::take(&mut self.half_open),
             truncated: core::mem::take(&mut self.truncated),
+            syn_acks: core::mem::take(&mut self.syn_acks),
+            given_up,
         }
     }
 
@@ -226,6 +247,23 @@ mod tests {
         assert_eq!(stuck(&[row("203.0.113.7", 1, 1), row("203.0.113.7", 2, 1), row("203.0.113.8", 3, 1)]), 2);
         assert_eq!(stuck(&[row("203.0.113.7", 1, 2), row("203.0.113.7", 2, 1)]), 0, "only retransmits grew");
         assert_eq!(stuck(&[row("203.0.113.7", 1, 2), row("203.0.113.7", 4, 1)]), 1);
+    }
+
+    #[test]
+    fn each_syn_ack_to_a_stuck_socket_is_counted_once_and_its_end_too() {
+        let mut observer = alone();
+        let mut pass = |rows: &[Row]| {
+            rows.iter().for_each(|row| observer.row(row, Moment::EPOCH));
+            let seen = whole(&mut observer);
+            (seen.syn_acks, seen.given_up)
+        };
+        let none = [0; GIVEN_UP];
+        assert_eq!(pass(&[row("203.0.113.7", 1, 0), row("203.0.113.7", 2, 1)]), (2, none));
+        assert_eq!(pass(&[row("203.0.113.7", 1, 3), row("203.0.113.7", 2, 1)]), (4, none));
+        let mut gone = none;
+        (gone[1], gone[3]) = (1, 1);
+        assert_eq!(pass(&[row("203.0.113.8", 3, 0)]), (0, gone));
+        assert_eq!(pass(&[]), (0, none), "one that shows no retransmit may have been answered");
     }
 
     #[test]

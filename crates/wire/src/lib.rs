@@ -3,6 +3,7 @@
 //! Nothing is decided here. What cannot be translated comes back as a [`Malformed`] that names the
 //! field.
 
+pub mod answers;
 pub mod error;
 pub mod feed;
 pub mod identity;

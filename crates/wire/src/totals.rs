@@ -2,7 +2,7 @@
 
 use sekisho_model::{Flag, Flags, Sensor, Totals, Truncation};
 
-use crate::pb::v1 as pb;
+use crate::{answers, pb::v1 as pb};
 
 /// The totals as a message.
 pub fn totals(totals: &Totals) -> pb::HostTotals {
@@ -22,6 +22,7 @@ pub fn totals(totals: &Totals) -> pb::HostTotals {
         tracked_limit: count(totals.tracked_limit),
         sensors: totals.sensors.iter().map(|one| sensor(one) as i32).collect(),
         truncated_by: totals.truncated_by.iter().map(|one| truncation(one) as i32).collect(),
+        answers: Some(answers::encode(&totals.answers)),
     }
 }
 
@@ -44,6 +45,7 @@ pub fn totals_from(totals: &pb::HostTotals) -> Totals {
         tracked_limit: count(totals.tracked_limit),
         sensors: known(&totals.sensors, |one| sensor(one) as i32),
         truncated_by: known(&totals.truncated_by, |one| truncation(one) as i32),
+        answers: totals.answers.as_ref().map(answers::decode).unwrap_or_default(),
     }
 }
 
@@ -96,6 +98,7 @@ mod tests {
             tracked_limit: l,
             sensors: sensors.into_iter().collect(),
             truncated_by: truncated_by.into_iter().collect(),
+            ..Totals::default()
         })
     }
 

@@ -7,6 +7,8 @@ use std::sync::{
 
 use sekisho_model::{Completed, Hit, Sensor};
 
+use crate::answers::Answers;
+
 /// Counts of one sensor since the start.
 #[derive(Debug, Default)]
 pub struct LookCounts {
@@ -36,6 +38,8 @@ pub struct SensorCounts {
     pub overrun: AtomicU64,
     /// Packets that our rules dropped since the table was made; the keeper's side writes it.
     pub dropped: AtomicU64,
+    /// How this host answers SYNs.
+    pub answers: Answers,
     /// What was hit and is not reported yet; the keeper's side adds to it.
     pub hits: Mutex<Vec<Hit>>,
     /// Counter-evidence that is not reported yet; the passes for it add to it.

@@ -151,6 +151,7 @@ impl Sensors {
         self.truncated_by =
             [self.truncated_by, look.truncated_by, limit].into_iter().flat_map(Flags::iter).collect();
         self.stuck_units += seen.stuck_units;
+        self.counts.answers.take_pass(sensor, seen);
     }
 
     fn report(&mut self, begun: Instant, seen: Seen) {
@@ -191,6 +192,7 @@ impl Sensors {
             sensors,
             truncated_by: truncated_by
                 .with_if(Truncation::Cookies, by_cookie && !sensors.has(Sensor::Conntrack)),
+            answers: self.counts.answers.told(),
         }
     }
 

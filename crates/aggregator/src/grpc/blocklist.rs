@@ -129,6 +129,7 @@ impl BlocklistService for Blocklist {
         let shared = &self.0.shared;
         let problem = shared.problem().borrow().clone();
         let watching = sekisho_model::limits::MAX_SUBSCRIBERS - self.0.subscribers.available_permits();
+        let benefit = self.0.roster.benefit();
         let (engine, now) = (shared.engine(), shared.now());
         let (counters, quorums) = (engine.counters(), engine.quorums());
         let position = Position { epoch: shared.epoch, revision: engine.revision() };
@@ -151,6 +152,10 @@ impl BlocklistService for Blocklist {
             outage_hosts: large(hosts(|host| host.outage_until)),
             prefix_entries: large(engine.listed_prefixes()),
             limits_reached: limits(&engine),
+            syn_acks_reflected: large(benefit.reflected),
+            syn_acks_withheld: large(benefit.withheld),
+            syn_acks_saved: large(benefit.saved),
+            bypassed_hosts: large(self.0.roster.answering(|answers| answers.bypassed)),
         }))
     }
 }

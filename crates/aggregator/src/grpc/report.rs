@@ -214,9 +214,10 @@ impl Session {
         observation::admit(&batch).map_err(named)?;
         self.last = Some(batch.sequence);
         let (totals, at) = (batch.totals, self.context.shared.now());
-        self.context
-            .roster
-            .update(&self.host, |presence| (presence.totals, presence.last_report) = (totals, Some(at)));
+        self.context.roster.update(&self.host, |presence| {
+            (presence.totals, presence.last_report) = (totals, Some(at));
+            presence.benefit.told(self.session, &totals.answers);
+        });
         self.submit(Input::Batch(batch), Reply::Batch { durable: self.durable.clone(), place }).await
     }
 

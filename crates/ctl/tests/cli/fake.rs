@@ -344,6 +344,7 @@ pub(crate) fn host(name: &str) -> pb::Host {
             dropped_packets: 77,
             sensors: vec![pb::Sensor::SockDiag as i32, pb::Sensor::Tracepoint as i32],
             truncated_by: vec![pb::Truncation::TraceOverrun as i32],
+            answers: Some(pb::HostAnswers { withheld: 9, retries: 2, ..pb::HostAnswers::default() }),
             ..pb::HostTotals::default()
         }),
         ..pb::Host::default()

@@ -76,6 +76,7 @@ fn json_and_yaml_have_the_names_of_the_api() {
     assert_eq!(json["hosts"][2]["hostId"], "edge-3");
     assert_eq!(json["hosts"][2]["applied"], serde_json::json!({"epoch": 9, "revision": 40}));
     assert_eq!(json["hosts"][2]["totals"]["droppedPackets"], 77);
+    assert_eq!(json["hosts"][2]["totals"]["answers"]["withheld"], 9);
     let json: serde_json::Value = serde_json::from_str(&read(&fake, "get allowlist -o json")).unwrap();
     assert_eq!(json["entries"][0]["operator"], "ana");
     assert!(json["entries"][0].get("expireTime").is_none());
@@ -161,6 +162,7 @@ fn the_status_is_for_people_and_programs() {
     let json: serde_json::Value = serde_json::from_str(&read(&fake, "status -o json")).unwrap();
     assert_eq!(json["position"]["revision"], 43);
     assert_eq!((&json["dropQuorum"], &json["logWritable"]), (&3.into(), &true.into()));
+    assert_eq!((&json["synAcksWithheld"], &json["bypassedHosts"]), (&0.into(), &0.into()));
     let mut stuck = world();
     (stuck.status.log_writable, stuck.status.log_problem) = (false, "disk full".into());
     fake = Fake::plain(stuck);
@@ -217,6 +219,23 @@ fn guards_of_hosts_are_shown() {
     let json: serde_json::Value = serde_json::from_str(&read(&fake, "get hosts -o json")).unwrap();
     assert_eq!(json["hosts"][2]["outageUntilTime"], "3000-01-01T00:00:00Z");
     assert_eq!((&json["hosts"][1]["limited"], &json["hosts"][0]["limited"]), (&true.into(), &false.into()));
+}
+
+#[test]
+fn a_host_that_is_bypassed_says_so_first() {
+    let mut world = world();
+    let answers =
+        pb::HostAnswers { bypassed: true, retries: 2, retries_lowered: true, ..pb::HostAnswers::default() };
+    world.hosts[0].totals = Some(pb::HostTotals { answers: Some(answers), ..pb::HostTotals::default() });
+    world.hosts[0].limited = true;
+    world.status.bypassed_hosts = 1;
+    let fake = Fake::plain(world);
+    let out = read(&fake, "get hosts");
+    assert!(out.lines().nth(1).unwrap().ends_with("  BYPASSED, limited"), "{out}");
+    let out = read(&fake, "describe host edge-1");
+    assert!(out.contains("2, by the agent\n"), "{out}");
+    assert!(read(&fake, "describe host edge-2").contains("2, by the operator\n"));
+    assert!(read(&fake, "status").contains("Hosts bypassed:   1\n"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod commit;
 mod constants;
 mod elements;
 mod encode;
+mod fill;
 mod read;
 
 pub use encode::{Batch, encode};

@@ -51,7 +51,7 @@ pub(super) fn by_peer(prefixes: &[Prefix]) -> Vec<u8> {
 }
 
 /// The prefixes in their order, without those that lie in another one.
-fn disjoint(prefixes: &[Prefix]) -> Vec<Prefix> {
+pub(super) fn disjoint(prefixes: &[Prefix]) -> Vec<Prefix> {
     let mut sorted = prefixes.to_vec();
     sorted.sort_unstable();
     let mut widest: Vec<Prefix> = Vec::with_capacity(sorted.len());

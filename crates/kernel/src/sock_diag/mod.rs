@@ -5,7 +5,10 @@
 //! 20 to 40 ms at 119,000 sockets. No privilege is needed.
 
 mod completed;
+mod destroy;
 mod filter;
+
+pub use destroy::{Destroyed, HalfOpen};
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -31,6 +34,8 @@ const BOTH_FAMILIES: u16 = 18;
 const SYN_RECV: u8 = 3;
 /// `TCP_NEW_SYN_RECV`, the state that request sockets really have.
 const NEW_SYN_RECV: u8 = 12;
+/// Both, as a mask.
+const HALF_OPEN: u32 = 1 << SYN_RECV | 1 << NEW_SYN_RECV;
 /// Bytes of `struct inet_diag_msg`.
 const MESSAGE: usize = 72;
 /// `INET_DIAG_REQ_BYTECODE`: a filter that the kernel runs over each socket.
@@ -92,13 +97,12 @@ impl Diag {
             }
             None => skipped += 1,
         };
-        let states = 1u32 << SYN_RECV | 1u32 << NEW_SYN_RECV;
         let mut inconsistent = false;
         if self.both {
-            inconsistent = self.link.ask(|writer, at| request_both(writer, at, states), refused, take)?;
+            inconsistent = self.link.ask(|writer, at| request_both(writer, at, HALF_OPEN), refused, take)?;
         } else {
             for family in [libc::AF_INET, libc::AF_INET6] {
-                inconsistent |= self.dump(family, states, &[], &mut take)?;
+                inconsistent |= self.dump(family, HALF_OPEN, &[], &mut take)?;
             }
         }
         Ok(PassStats { rows, skipped, inconsistent })

@@ -3,8 +3,13 @@
 
 mod completed;
 mod conntrack;
+mod ending;
+mod fill;
 mod lab;
 mod nft;
+mod path;
+mod probe;
+mod retries;
 mod sockets;
 mod suppress;
 mod table;

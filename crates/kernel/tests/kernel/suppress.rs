@@ -19,7 +19,7 @@ const SERVER6: &str = "2001:db8:51::1";
 const AT_ONCE: Duration = Duration::from_millis(900);
 
 /// A server's namespace, with a link to everybody else, who is never heard of.
-fn with_server(test: impl FnOnce(&Place) + Send + 'static) {
+pub(crate) fn with_server(test: impl FnOnce(&Place) + Send + 'static) {
     in_namespace(|| {
         let outside = Place::new();
         outside.join("wire");
@@ -41,25 +41,25 @@ fn with_server(test: impl FnOnce(&Place) + Send + 'static) {
     });
 }
 
-fn listener() -> TcpListener {
+pub(crate) fn listener() -> TcpListener {
     TcpListener::bind("[::]:0").unwrap()
 }
 
-fn service(listener: &TcpListener, peer: IpAddr) -> SocketAddr {
+pub(crate) fn service(listener: &TcpListener, peer: IpAddr) -> SocketAddr {
     let own = if peer.is_ipv4() { IpAddr::V4(SERVER4) } else { address(SERVER6) };
     SocketAddr::new(own, listener.local_addr().unwrap().port())
 }
 
-fn commit(text: &str) {
+pub(crate) fn commit(text: &str) {
     Nft::open().unwrap().commit(&text.parse().unwrap(), Removal::Destroy).unwrap();
 }
 
-fn half_open() -> u64 {
+pub(crate) fn half_open() -> u64 {
     Diag::open().unwrap().half_open(|_| ()).unwrap().rows
 }
 
 /// Sends `count` SYNs of `victim` from `outside`, each of a handshake of its own.
-fn spoof(outside: &Place, victim: IpAddr, service: SocketAddr, count: u16) {
+pub(crate) fn spoof(outside: &Place, victim: IpAddr, service: SocketAddr, count: u16) {
     outside.run(move || {
         let spoofer = Spoofer::new();
         for port in 0..count {

@@ -1,0 +1,58 @@
+//! What a delta puts at drop that was not at drop before: its half-open sockets are left over.
+
+use alloc::vec::Vec;
+
+use sekisho_model::{Change, Key, List, Prefix, Tier};
+
+use crate::{Mirror, overlay::Overlay};
+
+/// The prefixes, sorted, that are at drop after `changes` and were not in `mirror`.
+pub fn newly_dropped(mirror: &Mirror, changes: &[Change]) -> Vec<Prefix> {
+    let dropped_before = |prefix: Prefix| {
+        mirror.get(&Key { allow: false, prefix }).is_some_and(|member| member.list == List::Block(Tier::Drop))
+    };
+    let after = Overlay::of(changes).blocks;
+    let dropped = after.into_iter().filter(|(_, held)| held.is_some_and(|held| held.tier == Tier::Drop));
+    dropped.map(|(prefix, _)| prefix).filter(|prefix| !dropped_before(*prefix)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use sekisho_model::{Member, Moment};
+
+    use super::*;
+
+    fn put(prefix: &str, tier: Tier, expires: i64) -> Change {
+        let (prefix, list) = (prefix.parse().unwrap(), List::Block(tier));
+        Change::Put(Member { prefix, list, expires: Moment::from_millis(expires) })
+    }
+
+    #[test]
+    fn only_what_was_not_at_drop_is_new() {
+        let mut mirror = Mirror::new();
+        mirror.apply(&[
+            put("203.0.113.1", Tier::Drop, 5),
+            put("203.0.113.2", Tier::Suppress, 5),
+            put("203.0.113.3", Tier::Drop, 5),
+        ]);
+        let gone = Key { allow: false, prefix: "203.0.113.5".parse().unwrap() };
+        let changes = [
+            put("203.0.113.1", Tier::Drop, 9),
+            put("203.0.113.2", Tier::Drop, 9),
+            put("203.0.113.3", Tier::Suppress, 9),
+            put("198.51.100.0/24", Tier::Drop, 9),
+            put("198.51.101.0/24", Tier::Suppress, 9),
+            put("203.0.113.5", Tier::Drop, 9),
+            Change::Remove(gone),
+            Change::Put(Member {
+                prefix: "192.0.2.0/24".parse().unwrap(),
+                list: List::Allow,
+                expires: Moment::from_millis(9),
+            }),
+        ];
+        let new: Vec<_> = newly_dropped(&mirror, &changes).iter().map(ToString::to_string).collect();
+        assert_eq!(new, ["198.51.100.0/24", "203.0.113.2"].map(|text| text.to_string()));
+    }
+}
