@@ -14,12 +14,12 @@ use std::{
 };
 
 use sekisho_feed::{Effect, Follower};
-use sekisho_kernel::{Counters, Found, KernelError, Nft, table};
+use sekisho_kernel::{Counters, Found, KernelError, Nft, table::Owner};
 use sekisho_model::{
     Change, Completed, Digest, Hit, Key, Moment, Position, Prefix,
     feed::{Announcement, Response},
 };
-use sekisho_ruleset::{Kind, Mirror, Op, Removal, SetName, Transaction, diff};
+use sekisho_ruleset::{Kind, Mirror, Op, SetName, Transaction, Ways, diff};
 
 use crate::{
     hits::HitReader,
@@ -99,7 +99,7 @@ pub struct Keeper {
     mirror: Mirror,
     journal: Journal,
     nft: Nft,
-    removal: Removal,
+    ways: Ways,
     hits: HitReader,
     objections: Objections,
     clock: Clock,
@@ -121,26 +121,23 @@ impl Keeper {
     /// # Errors
     /// What keeps the kernel or the journal from being used, and what to do.
     pub fn start(journal: Journal, remembered: Remembered) -> Result<Self, KeeperError> {
-        table::check()?;
-        let lock = lock_namespace()?;
         let mut nft = Nft::open()?;
-        nft.usable()?;
-        let found = table::inspect()?;
+        nft.check()?;
+        let lock = lock_namespace()?;
+        let ways = nft.probe()?.ways;
+        let (found, asides) = nft.inspect()?;
         match &found {
-            Found::Absent => table::install()?,
+            Found::Absent => nft.install(Owner::Anybody, &Transaction::default())?,
             Found::Ours => {}
             Found::Older(old) => {
-                table::upgrade(old)?;
+                nft.upgrade(old)?;
                 tracing::info!(
                     "an earlier version's table is brought to this one's; what it blocks stays blocked"
                 );
             }
             Found::Foreign { what } => return Err(KernelError::Foreign(what.clone()).into()),
         }
-        if let Some(owner) = nft.owner()? {
-            return Err(KernelError::Owned(owner).into());
-        }
-        let removal = nft.probe_removal()?;
+        nft.delete_asides(&asides)?;
         let Remembered { mirror, applied, clock } = remembered;
         let generation = nft.generation()?;
         let mut keeper = Self {
@@ -149,7 +146,7 @@ impl Keeper {
             mirror,
             journal,
             nft,
-            removal,
+            ways,
             hits: HitReader::default(),
             objections: Objections::default(),
             clock: Clock::resume(clock),
@@ -245,8 +242,8 @@ impl Keeper {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn flush(&self) -> Result<(), KernelError> {
-        table::remove()
+    pub fn flush(&mut self) -> Result<(), KernelError> {
+        self.nft.remove()
     }
 
     /// Brings the kernel to where the journal stands. Only additions: what the kernel holds beyond it was
@@ -340,9 +337,7 @@ impl Keeper {
             if unknown { self.reconcile(changes) } else { self.commit(&planned).map_err(KeeperError::from) };
         match done {
             Err(KeeperError::Kernel(KernelError::Missing)) => self.repair(changes),
-            Err(KeeperError::Kernel(KernelError::Overlap | KernelError::Full | KernelError::Exists))
-                if !unknown =>
-            {
+            Err(KeeperError::Kernel(KernelError::Overlap(_) | KernelError::Full(_))) if !unknown => {
                 tracing::error!(
                     "another program has put elements into table inet sekisho; bringing it in line"
                 );
@@ -357,7 +352,7 @@ impl Keeper {
         if transaction.is_empty() {
             return Ok(());
         }
-        self.nft.commit(transaction, self.removal)?;
+        self.nft.commit(transaction, self.ways)?;
         self.generation = self.generation.map(|generation| generation.wrapping_add(1));
         Ok(())
     }
@@ -373,10 +368,12 @@ impl Keeper {
     /// Our table is gone: somebody flushed it. Makes it again with all that belongs in it.
     fn repair(&mut self, changes: &[Change]) -> Result<(), KeeperError> {
         tracing::error!("table inet sekisho was taken away or edited by another program; putting it back");
-        match table::inspect()? {
-            Found::Absent => table::install()?,
+        match self.nft.inspect()?.0 {
+            Found::Absent => self.nft.install(Owner::Anybody, &Transaction::default())?,
             // In one step: what is left of it goes on until then.
-            Found::Ours | Found::Older(_) | Found::Foreign { .. } => table::replace()?,
+            Found::Ours | Found::Older(_) | Found::Foreign { .. } => {
+                self.nft.replace(Owner::Anybody, &Transaction::default())?;
+            }
         }
         let mut wanted = self.mirror.clone();
         wanted.apply(changes);
@@ -395,7 +392,7 @@ impl Keeper {
         if generation == self.generation {
             return Ok(());
         }
-        match table::inspect()? {
+        match self.nft.inspect()?.0 {
             Found::Ours if self.confirmed(self.clock.now())? => self.generation = generation,
             Found::Ours => {
                 tracing::error!(
@@ -496,8 +493,9 @@ fn additions(transaction: &Transaction) -> Result<Transaction, sekisho_ruleset::
         }
     }
     let replaces = |op: &Op| {
-        let before = removed.get(&op.set()).and_then(|ranges| ranges.range(..=op.range().last()).next_back());
-        before.is_some_and(|(_, last)| *last >= op.range().first())
+        let Some(range) = op.range() else { return false };
+        let before = removed.get(&op.set()).and_then(|ranges| ranges.range(..=range.last()).next_back());
+        before.is_some_and(|(_, last)| *last >= range.first())
     };
     let fresh = |op: &&Op| matches!(op, Op::Add { .. }) && !replaces(op);
     Transaction::new(transaction.ops().iter().filter(fresh).copied().collect())
@@ -518,7 +516,7 @@ mod tests {
                     add element dropnet4 203.0.113.0/25 timeout 60s\nadd element dropnet4 203.0.114.0/24 timeout 60s\n\
                     add element drop4 198.51.100.9 timeout 60s\nadd element drop4 198.51.100.10 timeout 60s\n";
         let left = additions(&text.parse().unwrap()).unwrap();
-        let names: Vec<String> = left.ops().iter().map(|op| op.range().to_string()).collect();
+        let names: Vec<String> = left.ops().iter().map(|op| op.range().unwrap().to_string()).collect();
         assert_eq!(names, ["203.0.114.0/24", "198.51.100.10"]);
     }
 }

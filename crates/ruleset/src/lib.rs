@@ -15,6 +15,7 @@ pub mod mirror;
 pub mod range;
 pub mod scaffold;
 pub mod set;
+pub mod sides;
 pub mod transaction;
 
 mod check;
@@ -27,4 +28,5 @@ pub use mirror::Mirror;
 pub use range::Range;
 pub use scaffold::{SCAFFOLD, Scaffold};
 pub use set::{Family, Kind, SetName};
-pub use transaction::{MIN_TIMEOUT, Op, Removal, Transaction};
+pub use sides::Sides;
+pub use transaction::{MIN_TIMEOUT, Op, Removal, Transaction, Ways};

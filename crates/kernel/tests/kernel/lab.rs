@@ -17,6 +17,8 @@ use rustix::{
     net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket},
     thread::UnshareFlags,
 };
+use sekisho_kernel::{Nft, table::Owner};
+use sekisho_ruleset::Transaction;
 
 /// How long anything may take that a test waits for.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -61,6 +63,12 @@ pub(crate) fn run(program: &str, words: &str) -> String {
     let output = Command::new(program).args(words.split_whitespace()).output().expect(program);
     assert!(output.status.success(), "{program} {words}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Makes our table, with empty sets.
+pub(crate) fn install() {
+    let mut nft = Nft::open().expect("nf_tables");
+    nft.install(Owner::Anybody, &Transaction::default()).expect("no table is there yet");
 }
 
 /// Sets a sysctl of this namespace.

@@ -7,3 +7,4 @@ mod nft;
 mod sockets;
 mod suppress;
 mod table;
+mod witness;
