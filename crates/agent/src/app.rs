@@ -30,7 +30,7 @@ use crate::{
     metrics::{self, RuleCounts},
     report::{self, Identity},
     sensor::{self, SensorCounts},
-    settings::{Mode, Settings},
+    settings::{Mode, Settings, TableOwner},
 };
 
 /// Readiness condition of the kernel's table.
@@ -66,7 +66,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let (readiness, telemetry) = (Readiness::default(), Metrics::new("sekisho-agent")?);
     let metrics_at =
         http::serve(settings.metrics_listen, telemetry.clone(), readiness.clone(), stop.clone()).await?;
-    let desk = state_dir.as_deref().map(open_desk).transpose()?;
+    let desk = state_dir.as_deref().map(|dir| open_desk(dir, settings.table_owner)).transpose()?;
     let (buffer, counts) = (Arc::new(Buffer::default()), Arc::new(SensorCounts::default()));
     let (rules, lately) = (Arc::new(RuleCounts::default()), Arc::new(Lately::default()));
     let sought = Arc::new(CompletedCounts::default());
@@ -115,9 +115,9 @@ fn host(given: Option<&HostId>, tls: &TlsArgs) -> anyhow::Result<HostId> {
     }
 }
 
-fn open_desk(dir: &Path) -> anyhow::Result<Desk> {
+fn open_desk(dir: &Path, owner: TableOwner) -> anyhow::Result<Desk> {
     let (journal, remembered) = Journal::open(dir)?;
-    Ok(Desk::open(Keeper::start(journal, remembered)?)?)
+    Ok(Desk::open(Keeper::start(journal, remembered, owner == TableOwner::Auto)?)?)
 }
 
 /// A random number, not 0.

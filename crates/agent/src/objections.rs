@@ -17,8 +17,8 @@ pub struct Objections {
 
 impl Objections {
     /// Takes in what is about to change in `mirror`.
-    pub fn before(&mut self, changes: &[Change], mirror: &Mirror) {
-        for change in changes.iter().filter(|change| !change.key().allow) {
+    pub fn before(&mut self, changes: impl IntoIterator<Item = Change>, mirror: &Mirror) {
+        for change in changes.into_iter().filter(|change| !change.key().allow) {
             let key = change.key();
             let Change::Put(member) = change else {
                 self.said.remove(&key.prefix);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     fn apply(objections: &mut Objections, mirror: &mut Mirror, changes: &[Change]) {
-        objections.before(changes, mirror);
+        objections.before(changes.iter().copied(), mirror);
         mirror.apply(changes);
     }
 

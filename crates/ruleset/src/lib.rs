@@ -16,6 +16,7 @@ pub mod range;
 pub mod scaffold;
 pub mod set;
 pub mod sides;
+pub mod snapshot;
 pub mod transaction;
 
 mod check;
@@ -29,4 +30,5 @@ pub use range::Range;
 pub use scaffold::{SCAFFOLD, Scaffold};
 pub use set::{Family, Kind, SetName};
 pub use sides::Sides;
+pub use snapshot::Snapshot;
 pub use transaction::{MIN_TIMEOUT, Op, Removal, Transaction, Ways};

@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 use core::{fmt, str::FromStr, time::Duration};
 
-use crate::{Kind, Range, RulesetError, SetName};
+use crate::{Element, Kind, Range, RulesetError, SetName};
 
 /// Shortest timeout: the kernel counts in milliseconds, and takes zero as "for ever".
 pub const MIN_TIMEOUT: Duration = Duration::from_millis(1);
@@ -138,6 +138,26 @@ impl Transaction {
     pub(crate) fn trusted(ops: Vec<Op>) -> Self {
         debug_assert!(ops.iter().all(|op| op.check().is_ok()), "a step is malformed");
         Self(ops)
+    }
+
+    /// The transaction after which `sets` hold just `elements`, whatever they held.
+    pub fn refill(sets: &[SetName], elements: impl Iterator<Item = Element>) -> Self {
+        let clear = sets.iter().map(|set| Op::Clear { set: *set });
+        Self::trusted(clear.chain(elements.map(|element| element.add())).collect())
+    }
+
+    /// Only the steps about sets of which this is true.
+    #[must_use]
+    pub fn only(mut self, keep: impl Fn(SetName) -> bool) -> Self {
+        self.0.retain(|op| keep(op.set()));
+        self
+    }
+
+    /// Both, one after the other.
+    #[must_use]
+    pub fn then(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
     }
 
     /// The steps, in order.

@@ -33,7 +33,12 @@ pub enum Found {
     Ours,
     /// A table just as an earlier version made it, whatever its sets hold: [`Nft::upgrade`] makes it ours.
     Older(&'static Scaffold),
-    /// Another table, or ours after somebody edited it.
+    /// A table just as we make it but for its rules: [`Nft::upgrade`] from [`SCAFFOLD`] makes it ours.
+    Edited {
+        /// The first difference.
+        what: String,
+    },
+    /// Another table, or ours after somebody edited more than its rules.
     Foreign {
         /// The first difference.
         what: String,
@@ -154,16 +159,22 @@ impl Nft {
     /// [`KernelError::Inconsistent`] if somebody changed the firewall meanwhile.
     pub fn inspect(&mut self) -> Result<(Found, Vec<SetName>), KernelError> {
         let before = self.generation()?;
-        let mut found = self.shape()?;
-        if self.generation()? != before {
+        let mut found = match self.shape() {
+            Err(KernelError::Missing) => Shape::default(),
+            looked => looked?,
+        };
+        // A mixture of before and after that is just ours is nothing to worry about.
+        let (sides, steady) = (found.sides(), self.generation()? == before);
+        let asides = found.take_asides();
+        if !steady && found.difference(&Shape::of(&SCAFFOLD, sides)).is_some() {
             return Err(KernelError::Inconsistent);
         }
         if found.is_empty() {
             self.sides = Sides::default();
             return Ok((Found::Absent, Vec::new()));
         }
-        let (sides, asides) = (found.sides(), found.take_asides());
-        let Some(what) = found.difference(&Shape::of(&SCAFFOLD, sides)) else {
+        let wanted = Shape::of(&SCAFFOLD, sides);
+        let Some(what) = found.difference(&wanted) else {
             self.sides = sides;
             return Ok((Found::Ours, asides));
         };
@@ -171,7 +182,15 @@ impl Nft {
         if older.is_some() {
             self.sides = sides;
         }
-        Ok((older.map_or(Found::Foreign { what }, Found::Older), asides))
+        let edited = found.differs_by_rules_only(&wanted);
+        if edited {
+            self.sides = sides;
+        }
+        Ok(match older {
+            Some(older) => (Found::Older(older), asides),
+            None if edited => (Found::Edited { what }, asides),
+            None => (Found::Foreign { what }, asides),
+        })
     }
 
     fn shape(&mut self) -> Result<Shape, KernelError> {
@@ -186,17 +205,11 @@ impl Nft {
         ];
         for (message, flags, attribute) in asked {
             let body = |body: &mut Writer| body.text(attribute, TABLE);
-            let listed = self.link.ask(
+            self.link.ask(
                 |writer, sequence| start(writer, message, flags, sequence, body),
                 |errno| KernelError::of_nf_tables("looking at table inet sekisho", errno),
                 |message| shape.take(&message),
-            );
-            match listed {
-                Ok(false) => {}
-                Ok(true) => return Err(KernelError::Inconsistent),
-                Err(KernelError::Missing) => return Ok(Shape::default()),
-                Err(error) => return Err(error),
-            }
+            )?;
         }
         Ok(shape)
     }

@@ -83,6 +83,19 @@ impl Shape {
         missing.or_else(extra)
     }
 
+    /// Whether everything of `wanted` but the rules is there as it should be, and nothing else.
+    pub(crate) fn differs_by_rules_only(&self, wanted: &Self) -> bool {
+        let others = |shape: &Self| -> BTreeMap<String, String> {
+            shape
+                .lines
+                .iter()
+                .filter(|(key, _)| !key.starts_with("rule "))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect()
+        };
+        others(self) == others(wanted)
+    }
+
     /// Takes a message about an object in, if it is of our table.
     pub(crate) fn take(&mut self, message: &Message<'_>) {
         let body = Attributes(message.payload.get(4..).unwrap_or(&[]));

@@ -20,7 +20,7 @@ fn found() -> Found {
 
 fn foreign() -> String {
     match found() {
-        Found::Foreign { what } => what,
+        Found::Foreign { what } | Found::Edited { what } => what,
         other => panic!("{other:?}"),
     }
 }
@@ -107,8 +107,13 @@ fn another_table_and_an_edited_one_are_told_from_ours() {
         replace();
         run("nft", "flush chain inet sekisho block4");
         assert_eq!(foreign(), "rule 1 of chain block4 is missing");
-        replace();
+        assert!(matches!(found(), Found::Edited { .. }));
+        let mut nft = Nft::open().unwrap();
+        assert!(matches!(nft.inspect().unwrap().0, Found::Edited { .. }));
+        nft.upgrade(&SCAFFOLD).unwrap();
+        assert_eq!(found(), Found::Ours);
         run("nft", "add chain inet sekisho strange");
+        assert!(matches!(found(), Found::Foreign { .. }));
         assert_eq!(foreign(), "chain strange is not ours");
         run("nft", "flush ruleset");
         assert_eq!(found(), Found::Absent);
