@@ -1,6 +1,8 @@
 //! The kernel as the keeper uses it: what is worth a second try is tried again, and what is too much for one
 //! transaction is filled aside.
 
+use std::time::{Duration, Instant};
+
 use sekisho_kernel::{Counters, Found, KernelError, Nft, nft::Features, table::Owner};
 use sekisho_model::{
     Hit, Moment,
@@ -45,6 +47,8 @@ pub struct DoorCounts {
     pub filled_aside: u64,
     /// Tries that others' transactions came between.
     pub races: u64,
+    /// The longest that one call of the kernel took.
+    pub longest: Duration,
 }
 
 /// A socket to nf_tables, and what is known of the kernel behind it.
@@ -248,7 +252,10 @@ impl Door {
         mut act: impl FnMut(&mut Nft) -> Result<T, KernelError>,
     ) -> Result<T, KernelError> {
         for _ in 1..NFT_TRIES {
-            match act(&mut self.nft) {
+            let begun = Instant::now();
+            let done = act(&mut self.nft);
+            self.counts.longest = self.counts.longest.max(begun.elapsed());
+            match done {
                 Err(KernelError::Raced | KernelError::Inconsistent) => self.counts.races += 1,
                 done => return done,
             }

@@ -361,7 +361,10 @@ impl Keeper {
     }
 
     /// Puts right what the sets lack or exceed.
-    fn audit(&mut self) -> Result<(), KeeperError> {
+    ///
+    /// # Errors
+    /// What could not be put right.
+    pub fn audit(&mut self) -> Result<(), KeeperError> {
         let now = self.clock.now();
         self.audited = Instant::now();
         let differ = audit::differences(&mut self.door, &self.mirror, now)?;
