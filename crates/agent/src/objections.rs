@@ -31,6 +31,11 @@ impl Objections {
         }
     }
 
+    /// Takes in that `mirror` has become another list.
+    pub fn after(&mut self, mirror: &Mirror) {
+        self.said.retain(|prefix| mirror.block_at(prefix).is_some_and(|(entry, _)| entry == *prefix));
+    }
+
     /// The next `limit` entries of the blocklist to look at: new ones and those with a new tier first, then one
     /// after the other.
     pub fn next(&mut self, limit: usize, mirror: &Mirror) -> Vec<Prefix> {

@@ -94,6 +94,8 @@ struct Incoming {
     digest: Digest,
     count: u64,
     members: Vec<Member>,
+    /// The digest of the members so far.
+    sum: Digest,
 }
 
 impl Follower {
@@ -142,7 +144,7 @@ impl Follower {
                 let reserve = usize::try_from(count).unwrap_or(usize::MAX).min(MAX_RESERVED);
                 let members = Vec::with_capacity(reserve);
                 self.expect_snapshot(position)?.snapshot =
-                    Some(Incoming { position, digest, count, members });
+                    Some(Incoming { position, digest, count, members, sum: Digest::EMPTY });
                 Ok(Effect::None)
             }
             Announcement::SnapshotChunk(members) => self.chunk(&members),
@@ -222,20 +224,21 @@ impl Follower {
             return Err(Rejection::DigestMismatch { at: incoming.position });
         }
         incoming.members.extend_from_slice(members);
+        incoming.sum = members.iter().fold(incoming.sum, Digest::with);
         Ok(Effect::None)
     }
 
     fn complete(&mut self) -> Result<Effect, Rejection> {
         let refusal = self.out_of_order();
         let incoming = self.stream.as_mut().and_then(|stream| stream.snapshot.take()).ok_or(refusal)?;
-        let Incoming { position, digest, mut members, .. } = incoming;
+        let Incoming { position, digest, mut members, sum, .. } = incoming;
         // In place, since there may be millions; they come sorted from an aggregator of ours.
         if !members.is_sorted_by_key(Member::key) {
             members.sort_unstable_by_key(Member::key);
         }
         let mut neighbours = members.iter().zip(members.iter().skip(1));
         let twice = neighbours.any(|(one, next)| one.key() == next.key());
-        if twice || Digest::of(&members) != digest {
+        if twice || sum != digest {
             return Err(Rejection::DigestMismatch { at: position });
         }
         Ok(Effect::Replace { members, position, digest })

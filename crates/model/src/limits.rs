@@ -174,7 +174,7 @@ pub const ANSWERED_SET_TIMEOUT: Duration = Duration::from_secs(40);
 /// filled aside, so that no transaction holds a core for long.
 pub const MAX_LIVE_STEPS: usize = 8_192;
 /// Elements in one transaction of a filling aside.
-pub const FILL_STEPS: usize = 8_192;
+pub const FILL_STEPS: usize = 4_096;
 /// Tries of a transaction, or of a look at the table, that others' transactions come between.
 pub const NFT_TRIES: usize = 64;
 /// Time between two checks of the kernel's sets against the list.

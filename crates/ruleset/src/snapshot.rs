@@ -55,19 +55,33 @@ impl Snapshot {
         listed.chain(pieces(&self.cover, set, now))
     }
 
+    /// The elements of all sets.
+    pub fn all_elements(&self, now: Moment) -> impl Iterator<Item = Element> {
+        let listed = self.members.iter().take(self.blocks).filter_map(move |member| {
+            let List::Block(tier) = member.list else { return None };
+            element(SetName::for_block(&member.prefix, tier), Range::from(member.prefix), member.expires, now)
+        });
+        listed.chain(self.cover.iter().filter_map(move |piece| piece_element(piece, now)))
+    }
+
     pub(crate) fn cover(&self) -> &[Piece] {
         &self.cover
     }
 
     /// The parts of a mirror of it.
-    pub(crate) fn parts(self) -> (BTreeMap<Prefix, Held>, BTreeMap<Prefix, Moment>, Vec<Piece>, Digest) {
+    pub(crate) fn parts(mut self) -> (BTreeMap<Prefix, Held>, BTreeMap<Prefix, Moment>, Vec<Piece>, Digest) {
         let allows =
             self.members.iter().skip(self.blocks).map(|member| (member.prefix, member.expires)).collect();
         let held = |member: Member| match member.list {
             List::Block(tier) => Some((member.prefix, Held { tier, expires: member.expires })),
             List::Allow => None,
         };
-        (self.members.into_iter().filter_map(held).collect(), allows, self.cover, self.digest)
+        // A map is made over a list of its own: by halves, so that there is never a whole one beside the members.
+        let second = self.members.split_off(self.members.len() / 2);
+        self.members.shrink_to_fit();
+        let mut blocks: BTreeMap<Prefix, Held> = self.members.into_iter().filter_map(held).collect();
+        blocks.append(&mut second.into_iter().filter_map(held).collect());
+        (blocks, allows, self.cover, self.digest)
     }
 }
 

@@ -143,7 +143,13 @@ impl Transaction {
     /// The transaction after which `sets` hold just `elements`, whatever they held.
     pub fn refill(sets: &[SetName], elements: impl Iterator<Item = Element>) -> Self {
         let clear = sets.iter().map(|set| Op::Clear { set: *set });
-        Self::trusted(clear.chain(elements.map(|element| element.add())).collect())
+        let mut ops: Vec<Op> = clear.collect();
+        ops.extend(elements.map(|element| element.add()));
+        // Steps of one kind on one set share a message.
+        if let Some(adds) = ops.get_mut(sets.len()..) {
+            adds.sort_by_key(Op::set);
+        }
+        Self::trusted(ops)
     }
 
     /// Only the steps about sets of which this is true.

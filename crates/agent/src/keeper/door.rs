@@ -31,7 +31,15 @@ impl<'a> Wanted<'a> {
     }
 
     fn refill(self, sets: &[SetName], now: Moment) -> Transaction {
-        Transaction::refill(sets, sets.iter().flat_map(|set| self.elements(*set, now)))
+        if sets.is_empty() {
+            return Transaction::default();
+        }
+        // One walk over the list for all sets.
+        let all: Box<dyn Iterator<Item = Element>> = match self {
+            Self::Mirror(mirror) => Box::new(mirror.elements(now)),
+            Self::Snapshot(snapshot) => Box::new(snapshot.all_elements(now)),
+        };
+        Transaction::refill(sets, all.filter(|element| sets.contains(&element.set)))
     }
 
     /// Whether more elements are wanted in `set` than one transaction may add.
@@ -49,6 +57,8 @@ pub struct DoorCounts {
     pub races: u64,
     /// The longest that one call of the kernel took.
     pub longest: Duration,
+    /// When the rules were last turned to sets that were filled aside.
+    pub turned: Option<Instant>,
 }
 
 /// A socket to nf_tables, and what is known of the kernel behind it.
@@ -168,6 +178,7 @@ impl Door {
         }
         let ways = self.features.ways;
         self.patiently(|nft| nft.turn(asides, rest, ways))?;
+        self.counts.turned = Some(Instant::now());
         self.did(1)
     }
 

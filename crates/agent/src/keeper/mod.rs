@@ -23,7 +23,7 @@ use sekisho_kernel::{Counters, Found, KernelError};
 use sekisho_model::{
     Change, Completed, Digest, Hit, Key, Member, Position, Prefix,
     feed::{Announcement, Response},
-    limits::{AUDIT_INTERVAL, MAX_LIVE_STEPS},
+    limits::{AUDIT_INTERVAL, MAX_CANDIDATES, MAX_LIVE_STEPS},
 };
 use sekisho_ruleset::{Mirror, SetName, Snapshot, Transaction};
 
@@ -272,7 +272,8 @@ impl Keeper {
             self.objections.before(changes.iter().copied(), &self.mirror);
             return self.put_in_force(&changes);
         }
-        self.objections.before(self.mirror.changes_to(&wanted), &self.mirror);
+        // No more than the first of them would be looked at soon anyway.
+        self.objections.before(self.mirror.changes_to(&wanted).take(MAX_CANDIDATES), &self.mirror);
         let (fresh, rest) = if self.ahead {
             (SetName::FILLED.to_vec(), Transaction::default())
         } else {
@@ -280,6 +281,7 @@ impl Keeper {
         };
         self.bring(&fresh, Some(&wanted), rest)?;
         self.mirror.become_of(wanted);
+        self.objections.after(&self.mirror);
         self.ahead = false;
         Ok(())
     }
