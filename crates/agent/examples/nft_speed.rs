@@ -208,12 +208,12 @@ fn streamed(keeper: &mut Keeper, revision: i64, from: u32) {
     let digest = (from..from + MILLION).fold(Digest::EMPTY, |sum, n| sum.with(&member(n)));
     let position = Position { epoch: Epoch(7), revision: Revision(revision) };
     keeper.begin_stream();
-    going(keeper.handle(Announcement::Welcome { now: now(), position }));
-    going(keeper.handle(Announcement::SnapshotBegin { position, members: MILLION.into(), digest }));
+    going(&keeper.handle(Announcement::Welcome { now: now(), position }));
+    going(&keeper.handle(Announcement::SnapshotBegin { position, members: MILLION.into(), digest }));
     for begin in (from..from + MILLION).step_by(50_000) {
-        going(keeper.handle(Announcement::SnapshotChunk((begin..begin + 50_000).map(member).collect())));
+        going(&keeper.handle(Announcement::SnapshotChunk((begin..begin + 50_000).map(member).collect())));
     }
-    going(keeper.handle(Announcement::SnapshotEnd));
+    going(&keeper.handle(Announcement::SnapshotEnd));
 }
 
 /// An aggregator, as far as it matters here.
@@ -235,19 +235,23 @@ impl Feed {
 
     fn welcome(&self, keeper: &mut Keeper) {
         keeper.begin_stream();
-        going(keeper.handle(Announcement::Welcome { now: now(), position: self.position() }));
+        going(&keeper.handle(Announcement::Welcome { now: now(), position: self.position() }));
     }
 
     /// Sends everything; the times are from its end to when packets see it, and to the answer.
     fn snapshot(&self, keeper: &mut Keeper) -> (Duration, Duration) {
         let (position, digest) = (self.position(), self.list.digest());
         let members: Vec<Member> = self.list.members().collect();
-        going(keeper.handle(Announcement::SnapshotBegin { position, members: members.len() as u64, digest }));
+        going(&keeper.handle(Announcement::SnapshotBegin {
+            position,
+            members: members.len() as u64,
+            digest,
+        }));
         for chunk in members.chunks(65_536) {
-            going(keeper.handle(Announcement::SnapshotChunk(chunk.to_vec())));
+            going(&keeper.handle(Announcement::SnapshotChunk(chunk.to_vec())));
         }
         let begun = Instant::now();
-        going(keeper.handle(Announcement::SnapshotEnd));
+        going(&keeper.handle(Announcement::SnapshotEnd));
         let seen = keeper.counts().door.turned.unwrap_or_else(Instant::now);
         (seen.duration_since(begun), begun.elapsed())
     }
@@ -260,7 +264,7 @@ impl Feed {
         let delta =
             Delta { previous, revision: Revision(self.revision), changes, digest: self.list.digest() };
         let begun = Instant::now();
-        going(keeper.handle(Announcement::Delta(delta)));
+        going(&keeper.handle(Announcement::Delta(delta)));
         begun.elapsed()
     }
 }
@@ -279,7 +283,7 @@ fn filled(count: u32) -> (Keeper, tempfile::TempDir, Feed) {
     (keeper, dir, feed)
 }
 
-fn going(verdict: Verdict) {
+fn going(verdict: &Verdict) {
     assert!(matches!(verdict, Verdict::Going(_)), "{verdict:?}");
 }
 

@@ -162,54 +162,18 @@ impl Mirror {
     /// The changes that make this mirror into one of exactly `wanted`, in the order of their keys: how a snapshot
     /// comes down to what differs.
     pub fn changes_to<'a>(&'a self, wanted: &'a Snapshot) -> impl Iterator<Item = Change> + 'a {
-        let (mut held, mut wanted) = (self.members().peekable(), wanted.members().iter().peekable());
-        iter::from_fn(move || {
-            loop {
-                let (old, new) = (held.peek().map(Member::key), wanted.peek().map(|member| member.key()));
-                match (old, new) {
-                    (None, None) => return None,
-                    (Some(old), Some(new)) if old == new => {
-                        let (old, new) = (held.next(), wanted.next().copied());
-                        if old != new {
-                            return new.map(Change::Put);
-                        }
-                    }
-                    (Some(old), new) if new.is_none_or(|new| old < new) => {
-                        held.next();
-                        return Some(Change::Remove(old));
-                    }
-                    _ => return wanted.next().copied().map(Change::Put),
-                }
-            }
-        })
-    }
-
-    /// The hash sets that differ between this mirror and one of exactly `wanted`.
-    pub fn hash_sets_to(&self, wanted: &Snapshot) -> Vec<SetName> {
-        let mut differ = [false; SetName::HASHED.len()];
-        for change in self.changes_to(wanted).filter(|change| !change.key().allow) {
-            let prefix = change.key().prefix;
-            let after = match change {
-                Change::Put(Member { list: List::Block(tier), .. }) => Some(tier),
-                _ => None,
-            };
-            let before = self.blocks.get(&prefix).map(|held| held.tier);
-            for set in [before, after].into_iter().flatten().map(|tier| SetName::for_block(&prefix, tier)) {
-                if let Some(place) = SetName::HASHED.iter().position(|each| *each == set) {
-                    differ[place] = true;
-                }
-            }
-        }
-        SetName::HASHED.into_iter().zip(differ).filter(|(_, differs)| *differs).map(|(set, _)| set).collect()
+        changes_between(self.members(), wanted.members().iter().copied())
     }
 
     /// The transaction that brings the sets of ranges to what `wanted` says; nothing about the hash sets.
     pub fn plan_ranges(&self, wanted: &Snapshot, now: Moment) -> Transaction {
         let (mut steps, mut allows) = (Steps::default(), false);
-        for change in self.changes_to(wanted) {
+        let ranged = |member: &Member| member.list == List::Allow || !member.prefix.is_host();
+        let wanted_ranges = wanted.members().iter().copied().filter(ranged);
+        for change in changes_between(self.members().filter(ranged), wanted_ranges) {
             let key = change.key();
             allows |= key.allow;
-            if key.allow || key.prefix.is_host() {
+            if key.allow {
                 continue;
             }
             let state = match change {
@@ -309,6 +273,32 @@ impl Mirror {
             }
         }
     }
+}
+
+/// The changes that lead from `held` to `wanted`, both sorted by key.
+fn changes_between(
+    held: impl Iterator<Item = Member>,
+    wanted: impl Iterator<Item = Member>,
+) -> impl Iterator<Item = Change> {
+    let (mut held, mut wanted) = (held.peekable(), wanted.peekable());
+    iter::from_fn(move || {
+        loop {
+            match (held.peek().map(Member::key), wanted.peek().map(Member::key)) {
+                (None, None) => return None,
+                (Some(old), Some(new)) if old == new => {
+                    let (old, new) = (held.next(), wanted.next());
+                    if old != new {
+                        return new.map(Change::Put);
+                    }
+                }
+                (Some(old), new) if new.is_none_or(|new| old < new) => {
+                    held.next();
+                    return Some(Change::Remove(old));
+                }
+                _ => return wanted.next().map(Change::Put),
+            }
+        }
+    })
 }
 
 #[derive(Default)]

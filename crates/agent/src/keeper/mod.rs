@@ -277,7 +277,7 @@ impl Keeper {
         let (fresh, rest) = if self.ahead {
             (SetName::FILLED.to_vec(), Transaction::default())
         } else {
-            (self.mirror.hash_sets_to(&wanted), self.mirror.plan_ranges(&wanted, self.clock.now()))
+            (SetName::HASHED.to_vec(), self.mirror.plan_ranges(&wanted, self.clock.now()))
         };
         self.bring(&fresh, Some(&wanted), rest)?;
         self.mirror.become_of(wanted);
