@@ -48,6 +48,7 @@ bench: ## measure the engine, replays, and the time from the first spoofed SYN t
 	cargo build $(PROFILE) --workspace --bins --examples
 	"$(TARGET_DIR)/release/examples/bench"
 	"$(TARGET_DIR)/release/examples/replay_speed"
+	"$(TARGET_DIR)/release/examples/nft_speed"
 	"$(TARGET_DIR)/release/sekisho-demo" --attacks $(ATTACKS)
 
 clean: ## remove what was built

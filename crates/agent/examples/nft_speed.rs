@@ -14,6 +14,7 @@ use std::{
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketType, bind, netlink, recv, send, socket, sockopt,
 };
+use rustix::time::{ClockId, clock_gettime};
 use sekisho_agent::{
     journal::Journal,
     keeper::{Keeper, Verdict},
@@ -52,15 +53,20 @@ fn main() {
 /// A snapshot into the empty set: a bare loop, `nft -f`, and ours, each three times in turns.
 fn fill(count: u32) {
     let (mut bare, mut nft, mut ours, mut longest) = (Vec::new(), Vec::new(), Vec::new(), Duration::ZERO);
+    let (mut bare_core, mut ours_core) = (Duration::MAX, Duration::MAX);
     for _ in 0..3 {
         for batch in [1_000, 2_000, 5_000, 10_000, 20_000] {
-            bare.push((bare_loop(count, batch), batch));
+            let (took, core) = bare_loop(count, batch);
+            bare.push((took, batch));
+            bare_core = bare_core.min(core);
         }
         nft.push(by_nft(count));
         let (mut keeper, _dir) = keeper();
         let feed = Feed::of(count);
         feed.welcome(&mut keeper);
+        let core = busy();
         ours.push(feed.snapshot(&mut keeper));
+        ours_core = ours_core.min(busy() - core);
         assert_eq!(held(), count as usize);
         longest = longest.max(keeper.counts().door.longest);
         keeper.flush().unwrap();
@@ -75,12 +81,13 @@ fn fill(count: u32) {
         ratio(ours, bare),
         ratio(nft, ours)
     );
+    println!("  time on the core: bare loop {bare_core:.2?}, ours, up to the answer, {ours_core:.2?}");
     println!("  to the answer, with what is written down: {answered:.1?}");
-    println!("  longest call of the kernel: {longest:.1?}");
+    println!("  longest that one call of the kernel held a core: {longest:.1?}");
 }
 
 /// Sends batches that are made already, and reads what comes back.
-fn bare_loop(count: u32, batch: usize) -> Duration {
+fn bare_loop(count: u32, batch: usize) -> (Duration, Duration) {
     let mut nft = Nft::open().unwrap();
     nft.install(Owner::Anybody, &Transaction::default()).unwrap();
     let (set, timeout) = (SetName::Drop4, TIMEOUT);
@@ -97,12 +104,12 @@ fn bare_loop(count: u32, batch: usize) -> Duration {
     bind(&link, &netlink::SocketAddrNetlink::new(0, 0)).unwrap();
     sockopt::set_socket_send_buffer_size_force(&link, 64 << 20).unwrap();
     let mut answer = vec![0; 64 << 10];
-    let begun = Instant::now();
+    let (begun, core) = (Instant::now(), busy());
     for bytes in &batches {
         send(&link, bytes, SendFlags::empty()).unwrap();
         while recv(&link, answer.as_mut_slice(), RecvFlags::DONTWAIT).is_ok() {}
     }
-    let took = begun.elapsed();
+    let took = (begun.elapsed(), busy() - core);
     assert_eq!(nft.count(set).unwrap(), Some(count));
     nft.remove().unwrap();
     took
@@ -309,6 +316,12 @@ fn block(n: u32) -> Change {
 fn now() -> Moment {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Moment::from_millis(i64::try_from(since.as_millis()).unwrap())
+}
+
+/// How long this thread has had a core.
+fn busy() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())
 }
 
 fn median(times: &mut [Duration]) -> Duration {

@@ -97,7 +97,7 @@ pub fn of_the_kernel(meter: &Meter, rules: &Arc<RuleCounts>, desk: &Desk) {
     counter(meter, "sekisho.kernel.filled_aside", what, kept(|c| c.door.filled_aside));
     let what = "Tries again: another program's transaction came between";
     counter(meter, "sekisho.kernel.races", what, kept(|c| c.door.races));
-    let what = "The longest that one call of the kernel took";
+    let what = "The longest that one call of the kernel held a core";
     let micros = |c: &Counts| u64::try_from(c.door.longest.as_micros()).unwrap_or(u64::MAX);
     gauge(meter, "sekisho.kernel.longest_call_microseconds", what, kept(micros));
     gauge(meter, "sekisho.kernel.members", "Members of the list in the kernel", kept(|c| c.members));

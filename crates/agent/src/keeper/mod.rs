@@ -121,8 +121,8 @@ impl Keeper {
     /// # Errors
     /// What keeps the kernel or the journal from being used, and what to do.
     pub fn start(journal: Journal, remembered: Remembered, own: bool) -> Result<Self, KeeperError> {
-        let door = Door::open(own)?;
         let lock = lock_namespace()?;
+        let door = Door::open(own)?;
         let Remembered { mirror, applied, clock } = remembered;
         let mut keeper = Self {
             follower: Follower::new(applied),
