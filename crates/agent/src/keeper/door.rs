@@ -1,7 +1,10 @@
 //! The kernel as the keeper uses it: what is worth a second try is tried again, and what is too much for one
 //! transaction is filled aside.
 
-use std::time::{Duration, Instant};
+use std::{
+    iter,
+    time::{Duration, Instant},
+};
 
 use rustix::time::{ClockId, clock_gettime};
 use sekisho_kernel::{Counters, Found, KernelError, Nft, nft::Features, table::Owner};
@@ -31,21 +34,44 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn refill(self, sets: &[SetName], now: Moment) -> Transaction {
-        if sets.is_empty() {
-            return Transaction::default();
-        }
-        // One walk over the list for all sets.
-        let all: Box<dyn Iterator<Item = Element>> = match self {
+    fn all(self, now: Moment) -> Box<dyn Iterator<Item = Element> + 'a> {
+        match self {
             Self::Mirror(mirror) => Box::new(mirror.elements(now)),
             Self::Snapshot(snapshot) => Box::new(snapshot.all_elements(now)),
-        };
-        Transaction::refill(sets, all.filter(|element| sets.contains(&element.set)))
+        }
     }
 
-    /// Whether more elements are wanted in `set` than one transaction may add.
-    fn is_big(self, set: SetName, now: Moment) -> bool {
-        set.kind() == Kind::Hash && self.elements(set, now).nth(MAX_LIVE_STEPS).is_some()
+    /// How many elements each of [`SetName::FILLED`] is to hold: one walk over the list.
+    fn counts(self, now: Moment) -> Counted {
+        let mut counted = [0; SetName::FILLED.len()];
+        for element in self.all(now) {
+            if let Some(count) = SetName::FILLED.iter().position(|set| *set == element.set) {
+                counted[count] += 1;
+            }
+        }
+        Counted(counted)
+    }
+
+    fn refill(self, sets: &[SetName], counted: &Counted, now: Moment) -> Transaction {
+        if sets.iter().all(|set| counted.of(*set) == 0) {
+            return Transaction::refill(sets, iter::empty());
+        }
+        Transaction::refill(sets, self.all(now).filter(|element| sets.contains(&element.set)))
+    }
+}
+
+/// Elements that the sets are to hold.
+struct Counted([usize; SetName::FILLED.len()]);
+
+impl Counted {
+    fn of(&self, set: SetName) -> usize {
+        let sets = SetName::FILLED.into_iter().zip(self.0);
+        sets.filter(|(each, _)| *each == set).map(|(_, count)| count).sum()
+    }
+
+    /// Whether they are more than one transaction may add.
+    fn is_big(&self, set: SetName) -> bool {
+        set.kind() == Kind::Hash && self.of(set) > MAX_LIVE_STEPS
     }
 }
 
@@ -111,9 +137,10 @@ impl Door {
     /// Makes the table, instead of what `found` says is there, with what is `wanted` in it. Where that is not too
     /// much, it is one transaction.
     pub(super) fn make(&mut self, found: &Found, wanted: Wanted<'_>, now: Moment) -> Result<(), KernelError> {
+        let counted = wanted.counts(now);
         let (big, small): (Vec<_>, Vec<_>) =
-            SetName::FILLED.into_iter().partition(|set| wanted.is_big(*set, now));
-        let contents = wanted.refill(&small, now);
+            SetName::FILLED.into_iter().partition(|set| counted.is_big(*set));
+        let contents = wanted.refill(&small, &counted, now);
         let owner = self.owner;
         self.patiently(|nft| match found {
             Found::Absent => nft.install(owner, &contents),
@@ -141,16 +168,19 @@ impl Door {
         rest: Transaction,
         now: Moment,
     ) -> Result<(), KernelError> {
-        let mut asides = Vec::new();
+        if fresh.is_empty() {
+            return self.commit(&rest);
+        }
+        let (counted, mut asides) = (wanted.counts(now), Vec::new());
         for set in fresh {
             let holds_much =
                 set.kind() == Kind::Hash && self.count(*set)?.is_none_or(|held| held > MAX_LIVE_STEPS);
-            if holds_much || wanted.is_big(*set, now) {
+            if holds_much || counted.is_big(*set) {
                 asides.push(*set);
             }
         }
         let small: Vec<SetName> = fresh.iter().filter(|set| !asides.contains(set)).copied().collect();
-        let rest = wanted.refill(&small, now).then(rest);
+        let rest = wanted.refill(&small, &counted, now).then(rest);
         if asides.is_empty() {
             return self.commit(&rest);
         }
