@@ -49,6 +49,7 @@ bench: ## measure the engine, replays, the sensors, and the time from the first 
 	"$(TARGET_DIR)/release/examples/bench"
 	"$(TARGET_DIR)/release/examples/replay_speed"
 	"$(TARGET_DIR)/release/examples/scan_speed"
+	"$(TARGET_DIR)/release/examples/nft_speed"
 	"$(TARGET_DIR)/release/sekisho-demo" --attacks $(ATTACKS)
 
 clean: ## remove what was built

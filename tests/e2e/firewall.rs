@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use sekisho_lab::{Fleet, nft, programs::Mode, wait};
+use sekisho_lab::{Fleet, Setup, nft, programs::Mode, wait};
 
 use crate::support::{SOON, hosts, ip, silent, with_fleet};
 
@@ -13,7 +13,8 @@ const BACK_WITHIN: Duration = Duration::from_secs(5);
 
 /// A fleet of one host with one address blocked by order.
 fn with_a_block(victim: &str, test: impl FnOnce(&mut Fleet) -> Result<()>) {
-    with_fleet(&hosts(1), |fleet| {
+    // These tests edit the table by hand, which its owner would keep them from.
+    with_fleet(&Setup { agent: &["--table-owner", "never"], ..hosts(1) }, |fleet| {
         fleet.ctl(&["block", victim, "--reason", "drill"])?;
         fleet.blocked_everywhere(ip(victim), SOON)?;
         test(fleet)
@@ -49,6 +50,19 @@ fn a_flushed_firewall_is_put_back() {
         }
         ensure!(fleet.agent_metric("h1", "sekisho_kernel_repairs_total")? >= 5.0, "a repair was not counted");
         Ok(())
+    });
+}
+
+/// Where the kernel takes it, the table belongs to the agent: a flush of everything does not even touch it.
+#[test]
+fn an_owned_table_is_not_flushed_by_others() {
+    with_fleet(&hosts(1), |fleet| {
+        let victim = ip("203.0.113.124");
+        fleet.ctl(&["block", "203.0.113.124", "--reason", "drill"])?;
+        fleet.blocked_everywhere(victim, SOON)?;
+        let whole = rules(fleet)?;
+        fleet.world.hosts[0].namespace.nft("flush ruleset")?;
+        back_in_force(fleet, "203.0.113.124", &whole)
     });
 }
 

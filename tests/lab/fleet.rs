@@ -37,11 +37,13 @@ pub struct Setup {
     pub mode: Mode,
     /// The policy file's text.
     pub policy: String,
+    /// Further flags of the agents.
+    pub agent: &'static [&'static str],
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { hosts: 5, mode: Mode::Enforce, policy: policy("5m", "10m") }
+        Self { hosts: 5, mode: Mode::Enforce, policy: policy("5m", "10m"), agent: &[] }
     }
 }
 
@@ -80,7 +82,7 @@ impl Fleet {
         let mut fleet = Self::lay(setup)?;
         fleet.start_aggregator()?;
         for host in fleet.host_names() {
-            fleet.start_agent(&host, setup.mode, &[])?;
+            fleet.start_agent(&host, setup.mode, setup.agent)?;
         }
         fleet.all_ready()?;
         Ok(fleet)

@@ -122,7 +122,8 @@ pub fn elements(namespace: &Namespace) -> Result<Vec<Element>> {
 
 /// The tier of the entries in a set of this name; none if it holds something else.
 pub fn tier_of(set: &str) -> Option<Tier> {
-    match set.trim_end_matches(['4', '6']) {
+    // A set that was filled aside has another name.
+    match set.trim_end_matches("-b").trim_end_matches(['4', '6']) {
         "drop" | "dropnet" => Some(Tier::Drop),
         "suppress" | "suppressnet" => Some(Tier::Suppress),
         _ => None,

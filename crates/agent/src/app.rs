@@ -32,7 +32,7 @@ use crate::{
     metrics::{self, RuleCounts},
     report::{self, Identity},
     sensor::{self, SensorCounts},
-    settings::{Mode, Settings},
+    settings::{Mode, Settings, TableOwner},
 };
 
 /// Readiness condition of the kernel's table.
@@ -63,7 +63,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let (readiness, telemetry) = (Readiness::default(), Metrics::new("sekisho-agent")?);
     let metrics_at =
         http::serve(settings.metrics_listen, telemetry.clone(), readiness.clone(), stop.clone()).await?;
-    let (desk, endings) = state_dir.map(open_desk).transpose()?.unzip();
+    let own = settings.table_owner == TableOwner::Auto;
+    let (desk, endings) = state_dir.map(|dir| open_desk(dir, own)).transpose()?.unzip();
     let (buffer, counts) = (Arc::new(Buffer::default()), Arc::new(SensorCounts::default()));
     let (rules, lately) = (Arc::new(RuleCounts::default()), Arc::new(Lately::default()));
     let sought = Arc::new(CompletedCounts::default());
@@ -125,9 +126,9 @@ fn host(given: Option<&HostId>, tls: &TlsArgs) -> anyhow::Result<HostId> {
     }
 }
 
-fn open_desk(dir: &Path) -> anyhow::Result<(Desk, Arc<Endings>)> {
+fn open_desk(dir: &Path, own: bool) -> anyhow::Result<(Desk, Arc<Endings>)> {
     let (journal, remembered) = Journal::open(dir)?;
-    let keeper = Keeper::start(journal, remembered)?;
+    let keeper = Keeper::start(journal, remembered, own)?;
     let endings = keeper.endings();
     Ok((Desk::open(keeper)?, endings))
 }

@@ -13,8 +13,8 @@ use std::{
 
 use prost::Message;
 use rustix::fs::{FlockOperation, flock};
-use sekisho_model::{Change, Digest, Member, Moment, Position};
-use sekisho_ruleset::Mirror;
+use sekisho_model::{Change, Digest, Member, Moment, Position, limits::SNAPSHOT_MEMBERS};
+use sekisho_ruleset::{Mirror, Snapshot};
 use sekisho_wire::{packed, pb::state::v1::Step, readable};
 
 /// The journal's file in the state directory.
@@ -141,11 +141,10 @@ impl Journal {
         clock: ClockMark,
         mirror: &Mirror,
     ) -> Result<(), JournalError> {
-        let members: Vec<Member> = mirror.members().collect();
-        let record = record(&step(applied, clock, true, packed::encode_members(&members)));
         let (new, path) = (self.dir.join("feed.journal.new"), self.dir.join(FILE));
+        let mut bytes = 0;
         let replaced = File::create(&new).and_then(|mut file| {
-            file.write_all(&record)?;
+            bytes = write_whole(&mut file, applied, clock, mirror)?;
             // Synced, so that a crash cannot leave an empty file under the old one's name.
             file.sync_all()?;
             fs::rename(&new, &path)?;
@@ -154,12 +153,34 @@ impl Journal {
         self.lags = true;
         self.file = replaced.map_err(|error| self.failed(error))?;
         self.lags = false;
-        (self.bytes, self.whole_bytes) = (record.len() as u64, record.len() as u64);
+        (self.bytes, self.whole_bytes) = (bytes, bytes);
         Ok(())
     }
 
     fn failed(&self, error: io::Error) -> JournalError {
         JournalError::Io { path: self.dir.clone(), error }
+    }
+}
+
+/// Writes the whole list, a part at a time, so that there is never a second copy of it; gives the bytes.
+fn write_whole(
+    file: &mut File,
+    applied: (Position, Digest),
+    clock: ClockMark,
+    mirror: &Mirror,
+) -> io::Result<u64> {
+    let (mut members, mut bytes) = (mirror.members().peekable(), 0);
+    let mut room: Vec<Member> = Vec::with_capacity(mirror.len().min(SNAPSHOT_MEMBERS));
+    loop {
+        room.clear();
+        room.extend(members.by_ref().take(SNAPSHOT_MEMBERS));
+        let goes_on = members.peek().is_some();
+        let record = record(&Step { goes_on, ..step(applied, clock, true, packed::encode_members(&room)) });
+        file.write_all(&record)?;
+        bytes += record.len() as u64;
+        if !goes_on {
+            return Ok(bytes);
+        }
     }
 }
 
@@ -172,6 +193,7 @@ fn step((position, digest): (Position, Digest), clock: ClockMark, whole: bool, p
         whole,
         packed,
         written_ms: clock.showed.as_millis(),
+        goes_on: false,
     }
 }
 
@@ -187,15 +209,17 @@ fn record(step: &Step) -> Vec<u8> {
 
 /// What the whole records say, and how many bytes they have.
 fn replay(bytes: &[u8]) -> (Remembered, usize) {
-    let mut remembered = Remembered::default();
-    let mut at = 0;
+    let (mut remembered, mut parts) = (Remembered::default(), Vec::new());
+    let (mut at, mut whole) = (0, 0);
     while let Some((payload, next)) = payload(bytes, at) {
-        if take(&mut remembered, payload).is_none() {
-            break;
-        }
+        let Some(goes_on) = take(&mut remembered, &mut parts, payload) else { break };
         at = next;
+        // A list of which the end is missing is no list.
+        if !goes_on {
+            whole = at;
+        }
     }
-    (remembered, at)
+    (remembered, whole)
 }
 
 fn payload(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
@@ -206,13 +230,27 @@ fn payload(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     (crc32c::crc32c(payload) == u32::from_le_bytes([c0, c1, c2, c3])).then_some((payload, at + HEAD + length))
 }
 
-/// Takes one step in; none, and nothing changed, when it does not lead to the digest that it names.
-fn take(remembered: &mut Remembered, payload: &[u8]) -> Option<()> {
+/// Takes one step in; none, and nothing changed, when it does not lead to the digest that it names. True if a list
+/// goes on in the next one: `parts` are what it has had until now.
+fn take(remembered: &mut Remembered, parts: &mut Vec<Member>, payload: &[u8]) -> Option<bool> {
     let step = Step::decode(payload).ok()?;
     let position = readable::position_from(step.position.as_ref())?;
     let digest = readable::digest_from("digest", &step.digest).ok()?;
-    let mut mirror = if step.whole { Mirror::new() } else { std::mem::take(&mut remembered.mirror) };
-    mirror.apply(&packed::decode(&step.packed).ok()?);
+    let changes = packed::decode(&step.packed).ok()?;
+    let mirror = if step.whole {
+        parts.extend(changes.into_iter().filter_map(|change| match change {
+            Change::Put(member) => Some(member),
+            Change::Remove(_) => None,
+        }));
+        if step.goes_on {
+            return Some(true);
+        }
+        whole(std::mem::take(parts))
+    } else {
+        let mut mirror = std::mem::take(&mut remembered.mirror);
+        mirror.apply(&changes);
+        mirror
+    };
     if mirror.digest() != digest {
         // Nothing of the journal can be trusted when a whole record does not add up.
         *remembered = Remembered::default();
@@ -220,7 +258,17 @@ fn take(remembered: &mut Remembered, payload: &[u8]) -> Option<()> {
     }
     let clock = ClockMark { ahead: step.clock_ahead_ms, showed: Moment::from_millis(step.written_ms) };
     *remembered = Remembered { mirror, applied: Some((position, digest)), clock };
-    Some(())
+    Some(false)
+}
+
+/// A mirror of these members; an empty one, whose digest tells, if they are no list.
+fn whole(members: Vec<Member>) -> Mirror {
+    let digest = Digest::of(&members);
+    let mut mirror = Mirror::new();
+    if let Ok(snapshot) = Snapshot::of(members, digest) {
+        mirror.become_of(snapshot);
+    }
+    mirror
 }
 
 #[cfg(test)]
@@ -315,6 +363,38 @@ mod tests {
         drop(journal);
         let (_, again) = Journal::open(dir.path()).unwrap();
         assert_eq!(again.applied, Some(at(60_000, &remembered.mirror)));
+    }
+
+    #[test]
+    fn a_list_of_many_parts_is_remembered_as_a_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, mut remembered) = Journal::open(dir.path()).unwrap();
+        let count = u32::try_from(2 * SNAPSHOT_MEMBERS + 5).unwrap();
+        let member = |n: u32| Member {
+            prefix: Prefix::host(std::net::Ipv4Addr::from_bits(n).into()),
+            list: List::Block(Tier::Suppress),
+            expires: Moment::from_millis(i64::from(n)),
+        };
+        remembered.mirror.apply(&(0..count).map(|n| Change::Put(member(n))).collect::<Vec<_>>());
+        journal.begin_anew(at(1, &remembered.mirror), CLOCK, &remembered.mirror).unwrap();
+        remembered.mirror.apply(&[put(1)]);
+        journal.step(&[put(1)], at(2, &remembered.mirror), CLOCK, &remembered.mirror).unwrap();
+        drop(journal);
+        let bytes = fs::read(dir.path().join(FILE)).unwrap();
+        let (again, good) = replay(&bytes);
+        assert_eq!((again.applied, good), (Some(at(2, &remembered.mirror)), bytes.len()));
+        assert!(again.mirror.members().eq(remembered.mirror.members()));
+        let (mut ends, mut from) = (Vec::new(), 0);
+        while let Some((_, next)) = payload(&bytes, from) {
+            ends.push(next);
+            from = next;
+        }
+        assert_eq!(ends.len(), 4);
+        for end in &ends[..2] {
+            let (none, good) = replay(&bytes[..*end]);
+            assert_eq!((none.applied, none.mirror.len(), good), (None, 0, 0));
+        }
+        assert_eq!(replay(&bytes[..ends[2]]).0.applied.map(|(at, _)| at.revision), Some(Revision(1)));
     }
 
     #[test]

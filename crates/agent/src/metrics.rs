@@ -132,6 +132,13 @@ pub fn of_the_kernel(meter: &Meter, rules: &Arc<RuleCounts>, desk: &Desk) {
     counter(meter, "sekisho.feed.snapshots", "Snapshots put in force", kept(|c| c.snapshots));
     counter(meter, "sekisho.feed.refusals", "Messages that could not be applied", kept(|c| c.refusals));
     counter(meter, "sekisho.kernel.repairs", "Times that our table was put back", kept(|c| c.repairs));
+    let what = "Sets filled aside and turned to";
+    counter(meter, "sekisho.kernel.filled_aside", what, kept(|c| c.door.filled_aside));
+    let what = "Tries again: another program's transaction came between";
+    counter(meter, "sekisho.kernel.races", what, kept(|c| c.door.races));
+    let what = "The longest that one call of the kernel held a core";
+    let micros = |c: &Counts| u64::try_from(c.door.longest.as_micros()).unwrap_or(u64::MAX);
+    gauge(meter, "sekisho.kernel.longest_call_microseconds", what, kept(micros));
     gauge(meter, "sekisho.kernel.members", "Members of the list in the kernel", kept(|c| c.members));
     let read = |value: fn(&RuleCounts) -> &AtomicU64| of(rules, value);
     let dropped = read(|r| &r.dropped);

@@ -17,8 +17,8 @@ pub struct Objections {
 
 impl Objections {
     /// Takes in what is about to change in `mirror`.
-    pub fn before(&mut self, changes: &[Change], mirror: &Mirror) {
-        for change in changes.iter().filter(|change| !change.key().allow) {
+    pub fn before(&mut self, changes: impl IntoIterator<Item = Change>, mirror: &Mirror) {
+        for change in changes.into_iter().filter(|change| !change.key().allow) {
             let key = change.key();
             let Change::Put(member) = change else {
                 self.said.remove(&key.prefix);
@@ -29,6 +29,11 @@ impl Objections {
                 self.turns.came(key.prefix);
             }
         }
+    }
+
+    /// Takes in that `mirror` has become another list.
+    pub fn after(&mut self, mirror: &Mirror) {
+        self.said.retain(|prefix| mirror.block_at(prefix).is_some_and(|(entry, _)| entry == *prefix));
     }
 
     /// The next `limit` entries of the blocklist to look at: new ones and those with a new tier first, then one
@@ -64,7 +69,7 @@ mod tests {
     }
 
     fn apply(objections: &mut Objections, mirror: &mut Mirror, changes: &[Change]) {
-        objections.before(changes, mirror);
+        objections.before(changes.iter().copied(), mirror);
         mirror.apply(changes);
     }
 

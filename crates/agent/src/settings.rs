@@ -42,6 +42,9 @@ pub struct Settings {
     /// Where the agent remembers what is in force over a restart; needed to enforce
     #[arg(long, global = true, env = "SEKISHO_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Whether the kernel's table belongs to this process, where the kernel takes that: nobody else changes it then
+    #[arg(long, env = "SEKISHO_TABLE_OWNER", default_value = "auto")]
+    pub table_owner: TableOwner,
     /// Take all blocks out of the kernel at the end; otherwise they stay until they expire
     #[arg(long, env = "SEKISHO_FLUSH_ON_EXIT", value_parser = clap::builder::BoolishValueParser::new(),
           num_args = 0..=1, default_missing_value = "true", default_value = "false")]
@@ -80,6 +83,15 @@ impl Settings {
             proof_only: !self.sensors.may_track(),
         }
     }
+}
+
+/// Whose the kernel's table is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TableOwner {
+    /// This process', where the kernel takes that: another program's `nft flush ruleset` leaves it alone
+    Auto,
+    /// Anybody's who may change the firewall: it can be edited by hand, and is put back
+    Never,
 }
 
 /// Whether the agent changes the kernel.

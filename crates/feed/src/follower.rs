@@ -3,7 +3,7 @@
 //! The follower holds no members. Whoever applies them does, and lends them by key, so that there is one
 //! copy only.
 
-use alloc::{collections::BTreeSet, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use core::time::Duration;
 
 use sekisho_model::{
@@ -33,7 +33,7 @@ pub enum Effect {
     },
     /// Put exactly these members in force, as one.
     Replace {
-        /// In the order in which they came.
+        /// Sorted by key, each key once.
         members: Vec<Member>,
         /// Where that leads.
         position: Position,
@@ -94,6 +94,8 @@ struct Incoming {
     digest: Digest,
     count: u64,
     members: Vec<Member>,
+    /// The digest of the members so far.
+    sum: Digest,
 }
 
 impl Follower {
@@ -142,7 +144,7 @@ impl Follower {
                 let reserve = usize::try_from(count).unwrap_or(usize::MAX).min(MAX_RESERVED);
                 let members = Vec::with_capacity(reserve);
                 self.expect_snapshot(position)?.snapshot =
-                    Some(Incoming { position, digest, count, members });
+                    Some(Incoming { position, digest, count, members, sum: Digest::EMPTY });
                 Ok(Effect::None)
             }
             Announcement::SnapshotChunk(members) => self.chunk(&members),
@@ -222,15 +224,21 @@ impl Follower {
             return Err(Rejection::DigestMismatch { at: incoming.position });
         }
         incoming.members.extend_from_slice(members);
+        incoming.sum = members.iter().fold(incoming.sum, Digest::with);
         Ok(Effect::None)
     }
 
     fn complete(&mut self) -> Result<Effect, Rejection> {
         let refusal = self.out_of_order();
         let incoming = self.stream.as_mut().and_then(|stream| stream.snapshot.take()).ok_or(refusal)?;
-        let Incoming { position, digest, members, .. } = incoming;
-        let keys: BTreeSet<Key> = members.iter().map(Member::key).collect();
-        if keys.len() != members.len() || Digest::of(&members) != digest {
+        let Incoming { position, digest, mut members, sum, .. } = incoming;
+        // In place, since there may be millions; they come sorted from an aggregator of ours.
+        if !members.is_sorted_by_key(Member::key) {
+            members.sort_unstable_by_key(Member::key);
+        }
+        let mut neighbours = members.iter().zip(members.iter().skip(1));
+        let twice = neighbours.any(|(one, next)| one.key() == next.key());
+        if twice || sum != digest {
             return Err(Rejection::DigestMismatch { at: position });
         }
         Ok(Effect::Replace { members, position, digest })

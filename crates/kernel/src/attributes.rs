@@ -8,7 +8,7 @@ const HEADER: usize = 4;
 /// `NLA_TYPE_MASK`: without the bits for "nested" and "network order".
 const TYPE_MASK: u16 = 0x3fff;
 /// `NLA_F_NESTED`.
-const NESTED: u16 = 0x8000;
+pub(crate) const NESTED: u16 = 0x8000;
 
 /// The attributes in a buffer, as type and content; ends at the first that is not whole.
 #[derive(Clone)]

@@ -1,23 +1,25 @@
 //! Everything that can go wrong between us and the kernel, and what an operator can do about it.
 
-use std::io;
+use std::{fmt, io, net::IpAddr};
 
 use rustix::io::Errno;
+
+/// The element that an error is about, where the kernel says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place(pub Option<(String, IpAddr)>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some((set, first)) => write!(out, "the element of set {set} that begins with {first}"),
+            None => out.write_str("an element"),
+        }
+    }
+}
 
 /// Why a call to the kernel failed. Nothing of a failed transaction was applied.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    /// There is no `nft` to run.
-    #[error("the program `nft` was not found; install the package nftables (1.0 or newer)")]
-    NoProgram,
-    /// `nft` ran and failed.
-    #[error("`nft` failed while {doing}; its own words stand on standard error: {stderr}")]
-    Program {
-        /// What it was to do.
-        doing: &'static str,
-        /// What it said, as far as it was caught.
-        stderr: String,
-    },
     /// nfnetlink does not know nf_tables.
     #[error(
         "this kernel has no nf_tables; load the module nf_tables or use a kernel with CONFIG_NF_TABLES_INET"
@@ -49,11 +51,11 @@ pub enum KernelError {
     #[error("table inet sekisho or a set of it is missing; something flushed or deleted it")]
     Missing,
     /// ENFILE or ENOSPC: a set has its size.
-    #[error("a set of table inet sekisho is full")]
-    Full,
+    #[error("{0} finds no room: its set in table inet sekisho is full")]
+    Full(Place),
     /// EEXIST or ENOTEMPTY: an element overlaps one that is there.
-    #[error("an element overlaps one that the kernel holds; the sets are not what this program left there")]
-    Overlap,
+    #[error("{0} overlaps what the kernel holds; the sets are not what this program left there")]
+    Overlap(Place),
     /// ERESTART or EAGAIN: another transaction came between.
     #[error("another nf_tables transaction came between; the same one may succeed now")]
     Raced,
@@ -89,11 +91,16 @@ impl KernelError {
 
     /// The error that nf_tables means by `errno`.
     pub(crate) fn of_nf_tables(doing: &'static str, errno: Errno) -> Self {
+        Self::of_element(doing, errno, Place::default())
+    }
+
+    /// The error that nf_tables means by `errno` about an element.
+    pub(crate) fn of_element(doing: &'static str, errno: Errno, place: Place) -> Self {
         match errno {
             Errno::PERM => Self::NotPermitted,
             Errno::NOENT => Self::Missing,
-            Errno::NFILE | Errno::NOSPC => Self::Full,
-            Errno::EXIST | Errno::NOTEMPTY => Self::Overlap,
+            Errno::NFILE | Errno::NOSPC => Self::Full(place),
+            Errno::EXIST | Errno::NOTEMPTY => Self::Overlap(place),
             Errno::AGAIN => Self::Raced,
             Errno::NOMEM => Self::NoMemory,
             // ERESTART never reaches user space from a system call, so that rustix does not name it.

@@ -21,6 +21,7 @@ const SEND_SLACK: usize = 4 << 10;
 pub(crate) struct Link {
     socket: Socket,
     buffer: Vec<u8>,
+    port: u32,
     sequence: u32,
     send_bytes: usize,
 }
@@ -29,19 +30,31 @@ impl Link {
     /// Opens a socket of this netlink protocol, to the kernel.
     pub(crate) fn open(protocol: isize) -> Result<Self, KernelError> {
         let mut socket = Socket::new(protocol).map_err(|e| KernelError::os("opening a netlink socket", e))?;
-        socket.bind_auto().map_err(|e| KernelError::os("binding a netlink socket", e))?;
+        let address = socket.bind_auto().map_err(|e| KernelError::os("binding a netlink socket", e))?;
+        let port = address.port_number();
         socket
             .connect(&SocketAddr::new(0, 0))
             .map_err(|e| KernelError::os("connecting a netlink socket to the kernel", e))?;
         socket
             .set_cap_ack(true)
             .map_err(|e| KernelError::os("asking for short netlink acknowledgements", e))?;
+        socket.set_ext_ack(true).map_err(|e| KernelError::os("asking for exact netlink errors", e))?;
         // Needs CAP_NET_ADMIN; without it the default has to do.
         if sockopt::set_socket_recv_buffer_size_force(&socket, QUEUE_BYTES).is_err() {
             let _ = sockopt::set_socket_recv_buffer_size(&socket, QUEUE_BYTES);
         }
         let send_bytes = sockopt::socket_send_buffer_size(&socket).unwrap_or(0);
-        Ok(Self { socket, buffer: vec![0; RECEIVE_BYTES], sequence: 0, send_bytes })
+        Ok(Self { socket, buffer: vec![0; RECEIVE_BYTES], port, sequence: 0, send_bytes })
+    }
+
+    /// What the kernel knows this socket by.
+    pub(crate) fn port(&self) -> u32 {
+        self.port
+    }
+
+    /// The number of the next message.
+    pub(crate) fn next_sequence(&self) -> u32 {
+        self.sequence.wrapping_add(1)
     }
 
     /// The next `count` sequence numbers; gives the first.
@@ -129,15 +142,19 @@ impl Link {
         }
     }
 
-    /// Gives every acknowledgement that has come, without waiting: sequence number and errno.
-    pub(crate) fn acknowledgements(&mut self) -> Result<Vec<(u32, Option<Errno>)>, KernelError> {
+    /// Gives every acknowledgement that has come, without waiting.
+    pub(crate) fn acknowledgements(&mut self) -> Result<Vec<Acknowledgement>, KernelError> {
         let mut all = Vec::new();
         loop {
             match self.receive_with(libc::MSG_DONTWAIT) {
                 Ok(Some(length)) => {
                     let messages = Messages(self.buffer.get(..length).unwrap_or(&[]));
                     let errors = messages.filter(|message| message.kind == ERROR);
-                    all.extend(errors.map(|message| (message.sequence, message.errno())));
+                    all.extend(errors.map(|message| Acknowledgement {
+                        sequence: message.sequence,
+                        errno: message.errno(),
+                        bad_attribute: message.bad_attribute(),
+                    }));
                 }
                 Ok(None) => return Ok(all),
                 // More errors came than the queue holds; those that it holds can still be read.
@@ -146,6 +163,17 @@ impl Link {
             }
         }
     }
+}
+
+/// What the kernel says of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Acknowledgement {
+    /// The message.
+    pub(crate) sequence: u32,
+    /// What is wrong with it; none if nothing is.
+    pub(crate) errno: Option<Errno>,
+    /// Where in the message that is, in bytes, if the kernel says so.
+    pub(crate) bad_attribute: Option<usize>,
 }
 
 /// The flags of a request for one thing, so that the answer has an end.

@@ -17,8 +17,18 @@ pub(crate) const ACK: u16 = 0x4;
 pub(crate) const DUMP_INTR: u16 = 0x10;
 /// `NLM_F_DUMP`: root and match.
 pub(crate) const DUMP: u16 = 0x300;
+/// `NLM_F_EXCL`: what is there already is an error.
+pub(crate) const EXCLUSIVE: u16 = 0x200;
 /// `NLM_F_CREATE`.
 pub(crate) const CREATE: u16 = 0x400;
+/// `NLM_F_APPEND`: behind what is there.
+pub(crate) const APPEND: u16 = 0x800;
+/// `NLM_F_ACK_TLVS`: an error tells more in attributes.
+const TOLD: u16 = 0x200;
+/// Bytes of an error before its attributes: an errno and the header of the message that it is about.
+const ERROR_HEADER: usize = 20;
+/// `NLMSGERR_ATTR_OFFS`: where in the message the bad attribute begins.
+const ERROR_OFFSET: u16 = 2;
 
 /// One message.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +49,15 @@ impl Message<'_> {
             i32::MIN..-4_095 => Some(Errno::IO),
             0.. => None,
         }
+    }
+}
+
+impl Message<'_> {
+    /// Where in the message that failed the attribute begins that an [`ERROR`] is about, where it is told.
+    pub(crate) fn bad_attribute(&self) -> Option<usize> {
+        let attributes = (self.flags & TOLD != 0).then(|| self.payload.get(ERROR_HEADER..))??;
+        let offset = crate::attributes::Attributes(attributes).find(ERROR_OFFSET)?;
+        Some(u32::from_ne_bytes(*offset.first_chunk()?) as usize)
     }
 }
 

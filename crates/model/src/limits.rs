@@ -228,5 +228,16 @@ pub const ANSWERED_SET_SIZE: u32 = 524_288;
 /// How long a handshake of a suppressed address is remembered after its last SYN-ACK: more than the longest
 /// time between two retransmits, 32 s at `tcp_synack_retries` = 6.
 pub const ANSWERED_SET_TIMEOUT: Duration = Duration::from_secs(40);
+/// Steps that one transaction may have on a hash set that the rules look at; a set that more is to be changed in is
+/// filled aside, so that no transaction holds a core for long.
+pub const MAX_LIVE_STEPS: usize = 8_192;
+/// Elements in one transaction of a filling aside.
+pub const FILL_STEPS: usize = 4_096;
+/// Tries of a transaction, or of a look at the table, that others' transactions come between.
+pub const NFT_TRIES: usize = 64;
+/// Time between two checks of the kernel's sets against the list.
+pub const AUDIT_INTERVAL: Duration = Duration::from_secs(180);
+/// Elements of each set that such a check looks up.
+pub const AUDIT_SAMPLES: usize = 64;
 /// Entries in one kernel set.
 pub const KERNEL_SET_SIZE: u32 = 16_777_216;

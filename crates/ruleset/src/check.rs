@@ -45,6 +45,22 @@ fn puts_are_disjoint(overlay: &Overlay) -> Result<(), RulesetError> {
     Ok(())
 }
 
+/// Blocked prefixes, in their order, are disjoint in themselves and with the allowlist whose pieces `cover` are.
+pub(crate) fn sorted(blocks: impl Iterator<Item = Prefix>, cover: &[Piece]) -> Result<(), RulesetError> {
+    let mut last: Option<Prefix> = None;
+    for new in blocks {
+        // What lies in another comes right after it, or after something else that does.
+        if let Some(old) = last.filter(|old| old.overlaps(&new)) {
+            return Err(RulesetError::Overlap { new, old });
+        }
+        if let Some(piece) = allowed(cover, &new) {
+            return Err(RulesetError::Allowlisted { block: new, allow: piece.range });
+        }
+        last = Some(new);
+    }
+    Ok(())
+}
+
 /// The blocklist after the changes is disjoint in itself and with the allowlist after the changes,
 /// whose pieces `cover` are.
 pub(crate) fn blocks(before: &Blocks, overlay: &Overlay, cover: &[Piece]) -> Result<(), RulesetError> {

@@ -41,6 +41,9 @@ pub enum RulesetError {
         /// The element.
         range: Range,
     },
+    /// A set of ranges was given a renewal: kernels differ in what they make of one.
+    #[error("elements of set {0} are not renewed, but removed and added")]
+    NotAHash(SetName),
     /// The kernel's rules fill this set, transactions don't.
     #[error("set {0} is filled by the kernel's own rules, not by transactions")]
     Dynamic(SetName),
@@ -53,6 +56,8 @@ pub enum RulesetError {
         range: Range,
     },
     /// The text is not a transaction.
-    #[error("\"{0}\" is not `add element SET RANGE timeout 60s` or `remove element SET RANGE`")]
+    #[error(
+        "\"{0}\" is not `add element SET RANGE timeout 60s`, `renew element …`, `remove element SET RANGE` or `clear set SET`"
+    )]
     Unreadable(String),
 }

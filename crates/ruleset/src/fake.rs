@@ -90,8 +90,18 @@ impl Fake {
         let set = op.set();
         let elements = self.sets.get_mut(&set).ok_or(FakeError::NoSet(set))?;
         match op {
+            Op::Clear { .. } => {
+                elements.clear();
+                Ok(())
+            }
             Op::Remove { range, .. } => {
                 elements.remove(range);
+                Ok(())
+            }
+            Op::Renew { range, timeout, .. } => {
+                elements.remove(range);
+                may_add(elements, set, *range)?;
+                elements.insert(*range, now + *timeout);
                 Ok(())
             }
             Op::Add { range, timeout, .. } => {

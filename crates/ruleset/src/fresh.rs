@@ -1,26 +1,29 @@
 //! What a delta puts at drop that was not at drop before: its half-open sockets are left over.
 
-use alloc::vec::Vec;
+use sekisho_model::{Change, Key, List, Member, Prefix, Tier};
 
-use sekisho_model::{Change, Key, List, Prefix, Tier};
+use crate::Mirror;
 
-use crate::{Mirror, overlay::Overlay};
-
-/// The prefixes, sorted, that are at drop after `changes` and were not in `mirror`.
-pub fn newly_dropped(mirror: &Mirror, changes: &[Change]) -> Vec<Prefix> {
-    let dropped_before = |prefix: Prefix| {
-        mirror.get(&Key { allow: false, prefix }).is_some_and(|member| member.list == List::Block(Tier::Drop))
-    };
-    let after = Overlay::of(changes).blocks;
-    let dropped = after.into_iter().filter(|(_, held)| held.is_some_and(|held| held.tier == Tier::Drop));
-    dropped.map(|(prefix, _)| prefix).filter(|prefix| !dropped_before(*prefix)).collect()
+/// The prefixes that are at drop after `changes`, each of another key, and were not in `mirror`.
+pub fn newly_dropped(
+    mirror: &Mirror,
+    changes: impl IntoIterator<Item = Change>,
+) -> impl Iterator<Item = Prefix> {
+    let is_drop = |member: &Member| member.list == List::Block(Tier::Drop);
+    let before = move |prefix| mirror.get(&Key { allow: false, prefix }).as_ref().is_some_and(is_drop);
+    changes.into_iter().filter_map(move |change| match change {
+        Change::Put(member) if is_drop(&member) && !before(member.prefix) => Some(member.prefix),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
 
-    use sekisho_model::{Member, Moment};
+    use alloc::vec::Vec;
+
+    use sekisho_model::Moment;
 
     use super::*;
 
@@ -44,7 +47,6 @@ mod tests {
             put("203.0.113.3", Tier::Suppress, 9),
             put("198.51.100.0/24", Tier::Drop, 9),
             put("198.51.101.0/24", Tier::Suppress, 9),
-            put("203.0.113.5", Tier::Drop, 9),
             Change::Remove(gone),
             Change::Put(Member {
                 prefix: "192.0.2.0/24".parse().unwrap(),
@@ -52,7 +54,7 @@ mod tests {
                 expires: Moment::from_millis(9),
             }),
         ];
-        let new: Vec<_> = newly_dropped(&mirror, &changes).iter().map(ToString::to_string).collect();
-        assert_eq!(new, ["198.51.100.0/24", "203.0.113.2"].map(|text| text.to_string()));
+        let new: Vec<_> = newly_dropped(&mirror, changes).map(|new| new.to_string()).collect();
+        assert_eq!(new, ["203.0.113.2", "198.51.100.0/24"].map(|text| text.to_string()));
     }
 }

@@ -17,6 +17,8 @@ pub mod mirror;
 pub mod range;
 pub mod scaffold;
 pub mod set;
+pub mod sides;
+pub mod snapshot;
 pub mod transaction;
 
 mod check;
@@ -31,4 +33,6 @@ pub use mirror::Mirror;
 pub use range::Range;
 pub use scaffold::{SCAFFOLD, Scaffold};
 pub use set::{Family, Kind, SetName};
-pub use transaction::{MIN_TIMEOUT, Op, Removal, Transaction};
+pub use sides::Sides;
+pub use snapshot::Snapshot;
+pub use transaction::{MIN_TIMEOUT, Op, Removal, Transaction, Ways};

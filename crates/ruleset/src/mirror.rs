@@ -1,15 +1,16 @@
 //! What an agent believes is in its kernel, and the transaction that a delta makes of it.
 
 use alloc::{borrow::Cow, collections::BTreeMap, vec::Vec};
-use core::ops::Bound;
+use core::{iter, ops::Bound};
 
 use sekisho_model::{Change, Digest, Key, List, Member, Moment, Prefix, Tier, limits::MAX_ALLOW_TTL};
 
 use crate::{
-    Element, Kind, MIN_TIMEOUT, Op, RulesetError, SetName, Transaction, check,
+    Element, Kind, MIN_TIMEOUT, Op, RulesetError, SetName, Snapshot, Transaction, check,
     cover::{Piece, cover},
     overlay::{Held, Overlay},
     range::Range,
+    snapshot::pieces,
 };
 
 /// The members of both lists as the feed gave them, with their digest.
@@ -93,6 +94,15 @@ impl Mirror {
         blocks.chain(self.cover.iter().filter_map(move |piece| piece_element(piece, now)))
     }
 
+    /// The elements of `set` among them.
+    pub fn elements_of(&self, set: SetName, now: Moment) -> impl Iterator<Item = Element> {
+        let blocks = self.blocks.iter().filter_map(move |(prefix, held)| {
+            let there = SetName::for_block(prefix, held.tier) == set;
+            there.then(|| element(set, Range::from(*prefix), held.expires, now))?
+        });
+        blocks.chain(pieces(&self.cover, set, now))
+    }
+
     /// The transaction that fills empty sets with everything.
     pub fn fill(&self, now: Moment) -> Transaction {
         Transaction::trusted(self.elements(now).map(|element| element.add()).collect())
@@ -108,11 +118,24 @@ impl Mirror {
     /// When the lists would be such that the kernel must refuse them, or would block something
     /// allowlisted: [`RulesetError::Overlap`], [`RulesetError::Allowlisted`].
     pub fn plan(&self, changes: &[Change], now: Moment) -> Result<Transaction, RulesetError> {
+        self.planned(changes, now, false)
+    }
+
+    /// The same for a kernel that may be some steps ahead of this mirror, where `changes` name everything that these
+    /// steps touched: its hash sets are right afterwards whatever they held of it.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn plan_ahead(&self, changes: &[Change], now: Moment) -> Result<Transaction, RulesetError> {
+        self.planned(changes, now, true)
+    }
+
+    fn planned(&self, changes: &[Change], now: Moment, ahead: bool) -> Result<Transaction, RulesetError> {
         let overlay = Overlay::of(changes);
         let cover = self.checked_cover(&overlay)?;
         let mut steps = Steps::default();
         for (prefix, state) in &overlay.blocks {
-            self.step_block(&mut steps, prefix, *state, now);
+            self.step_block(&mut steps, prefix, *state, now, ahead);
         }
         if !overlay.allows.is_empty() {
             self.step_allows(&mut steps, &cover, now);
@@ -136,15 +159,47 @@ impl Mirror {
         }
     }
 
-    /// The changes that make this mirror into one of exactly `wanted`: how a snapshot comes down to
-    /// what differs.
-    pub fn changes_to(&self, wanted: impl IntoIterator<Item = Member>) -> Vec<Change> {
-        let wanted: BTreeMap<Key, Member> = wanted.into_iter().map(|member| (member.key(), member)).collect();
-        let gone = self.members().map(|member| member.key()).filter(|key| !wanted.contains_key(key));
-        let mut changes: BTreeMap<Key, Change> = gone.map(|key| (key, Change::Remove(key))).collect();
-        let put = wanted.iter().filter(|(key, member)| self.get(key) != Some(**member));
-        changes.extend(put.map(|(key, member)| (*key, Change::Put(*member))));
-        changes.into_values().collect()
+    /// The changes that make this mirror into one of exactly `wanted`, in the order of their keys: how a snapshot
+    /// comes down to what differs.
+    pub fn changes_to<'a>(&'a self, wanted: &'a Snapshot) -> impl Iterator<Item = Change> + 'a {
+        changes_between(self.members(), wanted.members().iter().copied())
+    }
+
+    /// The transaction that brings the sets of ranges to what `wanted` says; nothing about the hash sets.
+    pub fn plan_ranges(&self, wanted: &Snapshot, now: Moment) -> Transaction {
+        let (mut steps, mut allows) = (Steps::default(), false);
+        let ranged = |member: &Member| member.list == List::Allow || !member.prefix.is_host();
+        let wanted_ranges = wanted.members().iter().copied().filter(ranged);
+        for change in changes_between(self.members().filter(ranged), wanted_ranges) {
+            let key = change.key();
+            allows |= key.allow;
+            if key.allow {
+                continue;
+            }
+            let state = match change {
+                Change::Put(Member { list: List::Block(tier), expires, .. }) => Some(Held { tier, expires }),
+                _ => None,
+            };
+            self.step_block(&mut steps, &key.prefix, state, now, false);
+        }
+        if allows {
+            self.step_allows(&mut steps, wanted.cover(), now);
+        }
+        steps.done()
+    }
+
+    /// Becomes a mirror of exactly `wanted`.
+    pub fn become_of(&mut self, wanted: Snapshot) {
+        // What was held goes first, so that there are never three copies.
+        *self = Self::default();
+        let (blocks, allows, cover, digest) = wanted.parts();
+        *self = Self { blocks, allows, cover, digest };
+    }
+
+    /// The changes that take `changes` back.
+    pub fn undo(&self, changes: &[Change]) -> Vec<Change> {
+        let before = |key: Key| self.get(&key).map_or(Change::Remove(key), Change::Put);
+        changes.iter().map(|change| before(change.key())).collect()
     }
 
     fn check(&self, changes: &[Change]) -> Result<(), RulesetError> {
@@ -163,24 +218,33 @@ impl Mirror {
         Ok(after)
     }
 
-    fn step_block(&self, steps: &mut Steps, prefix: &Prefix, state: Option<Held>, now: Moment) {
+    fn step_block(&self, steps: &mut Steps, prefix: &Prefix, state: Option<Held>, now: Moment, ahead: bool) {
         let before = self.blocks.get(prefix);
-        if before == state.as_ref() && state.is_some() {
+        if before == state.as_ref() && state.is_some() && !ahead {
             return;
         }
         let range = Range::from(*prefix);
+        let set_of = |tier| SetName::for_block(prefix, tier);
+        let after = state.and_then(|held| element(set_of(held.tier), range, held.expires, now));
+        let hash = set_of(Tier::Drop).kind() == Kind::Hash;
         for tier in [Tier::Suppress, Tier::Drop] {
-            let set = SetName::for_block(prefix, tier);
+            let set = set_of(tier);
+            let held = before.is_some_and(|held| held.tier == tier);
             // Also an address that this mirror lacks: the kernel may be a step ahead of it, after a restart. Not
             // so an interval, whose removal would take another that begins at the same address with it.
-            let stray = state.is_none() && set.kind() == Kind::Hash;
-            if stray || before.is_some_and(|held| held.tier == tier) {
-                steps.removes.push(Op::Remove { set, range });
+            let stray = hash && (state.is_none() || ahead);
+            match after.filter(|after| after.set == set) {
+                Some(after) if hash && (held || ahead) => {
+                    steps.renewals.push(Op::Renew { set, range, timeout: after.remaining });
+                }
+                None if held || stray => steps.removes.push(Op::Remove { set, range }),
+                Some(after) => {
+                    steps.removes.extend(held.then_some(Op::Remove { set, range }));
+                    steps.adds.push(after.add());
+                }
+                None => {}
             }
         }
-        let after =
-            state.and_then(|held| element(SetName::for_block(prefix, held.tier), range, held.expires, now));
-        steps.adds.extend(after.map(|element| element.add()));
     }
 
     fn step_allows(&self, steps: &mut Steps, after: &[Piece], now: Moment) {
@@ -211,16 +275,47 @@ impl Mirror {
     }
 }
 
+/// The changes that lead from `held` to `wanted`, both sorted by key.
+fn changes_between(
+    held: impl Iterator<Item = Member>,
+    wanted: impl Iterator<Item = Member>,
+) -> impl Iterator<Item = Change> {
+    let (mut held, mut wanted) = (held.peekable(), wanted.peekable());
+    iter::from_fn(move || {
+        loop {
+            match (held.peek().map(Member::key), wanted.peek().map(Member::key)) {
+                (None, None) => return None,
+                (Some(old), Some(new)) if old == new => {
+                    let (old, new) = (held.next(), wanted.next());
+                    if old != new {
+                        return new.map(Change::Put);
+                    }
+                }
+                (Some(old), new) if new.is_none_or(|new| old < new) => {
+                    held.next();
+                    return Some(Change::Remove(old));
+                }
+                _ => return wanted.next().map(Change::Put),
+            }
+        }
+    })
+}
+
 #[derive(Default)]
 struct Steps {
     removes: Vec<Op>,
+    renewals: Vec<Op>,
     adds: Vec<Op>,
 }
 
 impl Steps {
     fn done(self) -> Transaction {
-        let mut ops = self.removes;
-        ops.extend(self.adds);
+        let mut ops = Vec::with_capacity(self.removes.len() + self.renewals.len() + self.adds.len());
+        for mut some in [self.removes, self.renewals, self.adds] {
+            // Steps of one kind on one set share a message.
+            some.sort_by_key(Op::set);
+            ops.extend(some);
+        }
         Transaction::trusted(ops)
     }
 }
@@ -239,11 +334,11 @@ fn set_of(piece: &Piece) -> SetName {
 
 /// The element of something that ends at `expires`; none if that is past. What is written as "for
 /// ever" is held to the longest time that anything may last: the kernel refuses times over 584 years.
-fn element(set: SetName, range: Range, expires: Moment, now: Moment) -> Option<Element> {
+pub(crate) fn element(set: SetName, range: Range, expires: Moment, now: Moment) -> Option<Element> {
     let remaining = expires.since(now).min(MAX_ALLOW_TTL);
     (remaining >= MIN_TIMEOUT).then_some(Element { set, range, remaining })
 }
 
-fn piece_element(piece: &Piece, now: Moment) -> Option<Element> {
+pub(crate) fn piece_element(piece: &Piece, now: Moment) -> Option<Element> {
     element(set_of(piece), piece.range, piece.expires, now)
 }

@@ -103,6 +103,13 @@ impl SetName {
         Self::Allow6,
     ];
 
+    /// Those of them that hold single addresses, and can be filled aside.
+    pub const HASHED: [Self; 4] = [Self::Drop4, Self::Drop6, Self::Suppress4, Self::Suppress6];
+
+    /// Those of them that hold ranges.
+    pub const INTERVALS: [Self; 6] =
+        [Self::DropNet4, Self::DropNet6, Self::SuppressNet4, Self::SuppressNet6, Self::Allow4, Self::Allow6];
+
     /// The set that holds `prefix` of the blocklist at `tier`.
     pub fn for_block(prefix: &Prefix, tier: Tier) -> Self {
         match (tier, prefix.is_ipv4(), prefix.is_host()) {

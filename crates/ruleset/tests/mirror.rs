@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use proptest::prelude::*;
 use sekisho_model::{Change, Digest, Key, List, Member, Moment, Prefix, Tier};
-use sekisho_ruleset::{Fake, Mirror, Op, Range, RulesetError, SetName, Transaction, diff};
+use sekisho_ruleset::{Fake, Mirror, Op, Range, RulesetError, SetName, Snapshot, Transaction, diff};
 
 const START: i64 = 1_700_000_000_000;
 
@@ -51,6 +51,32 @@ fn change() -> impl Strategy<Value = Change> {
     })
 }
 
+/// Changes about single addresses on the blocklist.
+fn single() -> impl Strategy<Value = Change> {
+    change().prop_filter("a block", |change| !change.key().allow).prop_map(|change| {
+        let prefix = Prefix::host(change.key().prefix.address());
+        match change {
+            Change::Put(member) => Change::Put(Member { prefix, ..member }),
+            Change::Remove(key) => Change::Remove(Key { prefix, ..key }),
+        }
+    })
+}
+
+/// What a mirror takes of these changes.
+fn taken(changes: Vec<Change>) -> Mirror {
+    let mut mirror = Mirror::new();
+    for change in changes {
+        if mirror.plan(&[change], now()).is_ok() {
+            mirror.apply(&[change]);
+        }
+    }
+    mirror
+}
+
+fn snapshot(mirror: &Mirror) -> Snapshot {
+    Snapshot::of(mirror.members().collect(), mirror.digest()).unwrap()
+}
+
 fn filled(mirror: &Mirror, now: Moment) -> String {
     let mut fake = Fake::installed();
     fake.commit(&mirror.fill(now), now).unwrap();
@@ -91,14 +117,7 @@ proptest! {
     fn a_found_table_is_brought_to_what_is_wanted(
         found in prop::collection::vec(change(), 0..20), wanted in prop::collection::vec(change(), 0..20)
     ) {
-        let (mut held, mut mirror) = (Mirror::new(), Mirror::new());
-        for (target, changes) in [(&mut held, found), (&mut mirror, wanted)] {
-            for change in changes {
-                if target.plan(&[change], now()).is_ok() {
-                    target.apply(&[change]);
-                }
-            }
-        }
+        let (mut held, mirror) = (taken(found), taken(wanted));
         let mut fake = Fake::installed();
         fake.commit(&held.fill(now()), now()).unwrap();
         let transaction = diff(&fake.elements(now()), &mirror, now(), Duration::ZERO);
@@ -106,11 +125,61 @@ proptest! {
         prop_assert_eq!(fake.dump(now()), filled(&mirror, now()));
         prop_assert!(diff(&fake.elements(now()), &mirror, now(), Duration::ZERO).is_empty());
         // A snapshot comes down to the same.
-        let changes = held.changes_to(mirror.members());
+        let wanted = snapshot(&mirror);
+        let changes: Vec<Change> = held.changes_to(&wanted).collect();
+        prop_assert!(changes.is_sorted_by_key(Change::key));
         held.plan(&changes, now()).unwrap();
+        let undo = held.undo(&changes);
+        let before = held.digest();
         held.apply(&changes);
         prop_assert_eq!(held.digest(), mirror.digest());
-        prop_assert!(held.changes_to(mirror.members()).is_empty());
+        prop_assert_eq!(held.changes_to(&wanted).next(), None);
+        held.apply(&undo);
+        prop_assert_eq!(held.digest(), before);
+        held.become_of(wanted);
+        prop_assert!(held.members().eq(mirror.members()));
+        prop_assert_eq!(held.digest(), mirror.digest());
+        prop_assert_eq!(filled(&held, now()), filled(&mirror, now()));
+    }
+
+    #[test]
+    fn a_snapshot_in_fresh_hash_sets_equals_the_whole(
+        found in prop::collection::vec(change(), 0..20), wanted in prop::collection::vec(change(), 0..20)
+    ) {
+        let (held, mirror) = (taken(found), taken(wanted));
+        let mut fake = Fake::installed();
+        fake.commit(&held.fill(now()), now()).unwrap();
+        let snapshot = snapshot(&mirror);
+        let fresh = SetName::HASHED;
+        let elements = fresh.iter().flat_map(|set| snapshot.elements(*set, now()));
+        let whole = Transaction::refill(&fresh, elements).then(held.plan_ranges(&snapshot, now()));
+        fake.commit(&whole, now()).unwrap();
+        prop_assert_eq!(fake.dump(now()), filled(&mirror, now()));
+        for set in SetName::FILLED {
+            prop_assert!(snapshot.elements(set, now()).eq(mirror.elements_of(set, now())));
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_is_ahead_is_brought_in_line_by_the_net_effect(
+        deltas in prop::collection::vec(prop::collection::vec(single(), 1..8), 1..6), ahead in 0usize..5
+    ) {
+        let mut remembered = Mirror::new();
+        let (mut mirror, mut fake) = (Mirror::new(), Fake::installed());
+        let mut since: BTreeMap<Key, Change> = BTreeMap::new();
+        let kept = deltas.len().saturating_sub(ahead);
+        for (n, changes) in deltas.into_iter().enumerate() {
+            fake.commit(&mirror.plan(&changes, now()).unwrap(), now()).unwrap();
+            mirror.apply(&changes);
+            if n < kept {
+                remembered.apply(&changes);
+            } else {
+                since.extend(changes.iter().map(|change| (change.key(), *change)));
+            }
+        }
+        let net: Vec<Change> = since.into_values().collect();
+        fake.commit(&remembered.plan_ahead(&net, now()).unwrap(), now()).unwrap();
+        prop_assert_eq!(fake.dump(now()), filled(&mirror, now()));
     }
 }
 
@@ -181,9 +250,9 @@ fn a_delta_has_the_expected_text() {
     let text = mirror.plan(&changes, now()).unwrap().to_string();
     assert_eq!(
         text,
-        "add element dropnet4 198.51.100.0/24 timeout 60s\n\
-         add element drop4 203.0.113.7 timeout 600s\n\
-         add element drop6 2001:db8::1 timeout 5s\n"
+        "add element drop4 203.0.113.7 timeout 600s\n\
+         add element drop6 2001:db8::1 timeout 5s\n\
+         add element dropnet4 198.51.100.0/24 timeout 60s\n"
     );
     mirror.apply(&changes);
     let later = now() + Duration::from_millis(1_500);
@@ -191,8 +260,7 @@ fn a_delta_has_the_expected_text() {
     assert_eq!(
         mirror.plan(&again, later).unwrap().to_string(),
         "remove element dropnet4 198.51.100.0/24\n\
-         remove element drop4 203.0.113.7\n\
-         add element drop4 203.0.113.7 timeout 698500ms\n"
+         renew element drop4 203.0.113.7 timeout 698500ms\n"
     );
 }
 
@@ -211,11 +279,11 @@ fn an_entry_moves_between_the_tiers_in_one_transaction() {
     mirror.apply(&both);
     assert_eq!(
         mirror.plan(&gentle, now()).unwrap().to_string(),
-        "remove element dropnet4 198.51.100.0/24\n\
-         remove element drop4 203.0.113.7\n\
+        "remove element drop4 203.0.113.7\n\
+         remove element dropnet4 198.51.100.0/24\n\
          remove element dropnet6 2001:db8:1::/64\n\
-         add element suppressnet4 198.51.100.0/24 timeout 600s\n\
          add element suppress4 203.0.113.7 timeout 600s\n\
+         add element suppressnet4 198.51.100.0/24 timeout 600s\n\
          add element suppressnet6 2001:db8:1::/64 timeout 600s\n"
     );
     mirror.apply(&gentle);
@@ -229,7 +297,7 @@ fn an_entry_moves_between_the_tiers_in_one_transaction() {
     assert!(matches!(mirror.plan(&[inside], now()).unwrap_err(), RulesetError::Overlap { .. }));
     // Wherever an address is that this mirror may lack, it goes.
     let gone = mirror.plan(&[Change::Remove(both[0].key())], now()).unwrap();
-    assert_eq!(gone.to_string(), "remove element suppress4 203.0.113.7\nremove element drop4 203.0.113.7\n");
+    assert_eq!(gone.to_string(), "remove element drop4 203.0.113.7\nremove element suppress4 203.0.113.7\n");
 }
 
 #[test]

@@ -1,11 +1,7 @@
 //! What blocking needs, and what makes it better.
 
 use rustix::io::Errno;
-use sekisho_kernel::{
-    KernelError,
-    probe::{self, Tables},
-    table::{self, Found},
-};
+use sekisho_kernel::{Found, KernelError, Nft, nft::Features, probe};
 use sekisho_ruleset::Removal;
 
 use super::{Finding, State};
@@ -13,7 +9,7 @@ use super::{Finding, State};
 /// All of it.
 pub fn look() -> Vec<Finding> {
     let mut findings = vec![usable(), ours(), rehearsal(probe::rehearse())];
-    findings.extend(abilities(probe::tables()));
+    findings.extend(abilities(probe::features()));
     findings.push(buffer());
     findings
 }
@@ -28,19 +24,25 @@ fn usable() -> Finding {
 /// What stands under our table's name in this namespace; it is only looked at.
 fn ours() -> Finding {
     let name = "table";
-    match table::check().and_then(|()| table::inspect()) {
+    let looked = Nft::open().and_then(|mut nft| nft.inspect());
+    match looked.map(|(found, _)| found) {
         Ok(Found::Absent) => Finding::works(name, "there is none yet"),
         Ok(Found::Ours) => Finding::works(name, "table inet sekisho is there, as this version makes it"),
         Ok(Found::Older(_)) => {
             Finding::works(name, "table inet sekisho of an earlier version is there, and would be upgraded")
         }
+        Ok(Found::Edited { what }) => Finding::new(
+            name,
+            State::Suspicious,
+            format!("table inet sekisho was edited, and would be put right: {what}"),
+        ),
         Ok(Found::Foreign { what }) => Finding::fails(name, &KernelError::Foreign(what))
             .advise("nft delete table inet sekisho, if nobody needs it"),
         Err(error) => Finding::fails(name, &error),
     }
 }
 
-fn rehearsal(played: Result<Removal, KernelError>) -> Finding {
+fn rehearsal(played: Result<Features, KernelError>) -> Finding {
     let name = "rehearsal";
     match played {
         Ok(_) => Finding::works(name, "the whole table was made, filled and read in a namespace of its own"),
@@ -56,41 +58,38 @@ fn rehearsal(played: Result<Removal, KernelError>) -> Finding {
     }
 }
 
-fn abilities(found: Result<Tables, KernelError>) -> Vec<Finding> {
-    let tables = match found {
-        Ok(tables) => tables,
+fn abilities(found: Result<Features, KernelError>) -> Vec<Finding> {
+    let features = match found {
+        Ok(features) => features,
         Err(error) => return vec![Finding::new("abilities", State::Unknown, error.to_string())],
     };
-    let one = |name, has: Option<bool>, with: &str, without: &str| match has {
-        Some(true) => Finding::works(name, with),
-        Some(false) => Finding::new(name, State::Absent, without),
-        None => Finding::new(name, State::Unknown, "it could not be tried"),
+    let one = |name, has: bool, with: &str, without: &str| {
+        if has { Finding::works(name, with) } else { Finding::new(name, State::Absent, without) }
     };
     vec![
-        one("owner tables", tables.owner, "another program's edit is refused", "Linux 5.12 has them"),
         one(
-            "persist tables",
-            tables.persist,
-            "another program's flush leaves an owned table alone, and it outlives its owner",
-            "Linux 6.9 has them; a table that is flushed is put back within a second",
+            "owner tables",
+            features.owner,
+            "another program's edit is refused, its flush leaves the table alone, and it outlives the agent",
+            "Linux 6.9 has them; a table that is flushed or edited is put back within a second",
         ),
         one(
             "DESTROYSETELEM",
-            tables.destroy,
+            features.ways.removal == Removal::Destroy,
             "elements are removed whether they are there or not",
             "Linux 6.3 has it; elements are added and deleted instead",
         ),
         one(
             "timeout update",
-            tables.timeout_update,
+            features.ways.renews,
             "adding an element again sets its timeout",
             "Linux 6.12 has it; renewals delete and add",
         ),
         one(
             "set count",
-            tables.count,
+            features.counts,
             "the kernel tells how many elements a set has",
-            "newer kernels tell it; a restart lists the sets instead, which takes long for big ones",
+            "Linux 6.12 tells it; a set is checked by samples alone",
         ),
     ]
 }
@@ -109,6 +108,8 @@ fn buffer() -> Finding {
 mod tests {
     use std::io;
 
+    use sekisho_ruleset::Ways;
+
     use super::*;
 
     #[test]
@@ -117,23 +118,15 @@ mod tests {
             |number| Err(KernelError::Os { doing: "making", source: io::Error::from_raw_os_error(number) });
         assert_eq!(rehearsal(refused(1)).state, State::Unknown);
         assert_eq!(rehearsal(refused(12)).state, State::Fails);
-        assert_eq!(rehearsal(Err(KernelError::NoProgram)).state, State::Fails);
-        assert_eq!(rehearsal(Ok(Removal::Destroy)).state, State::Works);
+        let features = Features { ways: Ways::ANY, owner: false, counts: false };
+        assert_eq!(rehearsal(Ok(features)).state, State::Works);
     }
 
     #[test]
     fn no_single_ability_is_needed() {
-        let none = Some(false);
-        let tables = Tables {
-            owner: none,
-            persist: none,
-            destroy: none,
-            timeout_update: none,
-            count: None,
-            apart: true,
-        };
-        let states: Vec<State> = abilities(Ok(tables)).iter().map(|finding| finding.state).collect();
-        assert_eq!(states, [[State::Absent; 4].as_slice(), &[State::Unknown]].concat());
+        let none = Features { ways: Ways::ANY, owner: false, counts: false };
+        let states: Vec<State> = abilities(Ok(none)).iter().map(|finding| finding.state).collect();
+        assert_eq!(states, [State::Absent; 4]);
         assert_eq!(abilities(Err(KernelError::NotPermitted)).len(), 1);
     }
 }

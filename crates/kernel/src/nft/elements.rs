@@ -33,7 +33,7 @@ pub(super) fn parse(payload: &[u8]) -> impl Iterator<Item = Listed> {
     items.filter_map(|(_, content)| listed(&Attributes(content)))
 }
 
-fn listed(item: &Attributes<'_>) -> Option<Listed> {
+pub(super) fn listed(item: &Attributes<'_>) -> Option<Listed> {
     let key = item.nested(ELEMENT_KEY).find(DATA_VALUE)?;
     let key = match *key {
         [a, b, c, d] => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),

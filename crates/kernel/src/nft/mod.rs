@@ -1,13 +1,22 @@
 //! The sets of table `inet sekisho`, by raw nf_tables messages (`linux/netfilter/nf_tables.h`).
 
+mod aside;
+pub(crate) mod batch;
 mod commit;
-mod constants;
+pub(crate) mod constants;
 mod elements;
 mod encode;
 mod fill;
+mod probe;
 mod read;
 
-pub use encode::{Batch, encode};
+pub use batch::Batch;
+pub use encode::encode;
+pub(crate) use encode::steps;
+pub use probe::Features;
+pub(crate) use read::start;
+
+use sekisho_ruleset::Sides;
 
 use crate::{KernelError, link::Link};
 
@@ -38,7 +47,16 @@ impl Counters {
 }
 
 /// A socket to nf_tables. After [`KernelError::Answer`] it may be in the middle of an answer: open another.
-pub struct Nft(Link);
+///
+/// A table that was made or claimed as owned belongs to this socket: nobody else changes it, and it goes on
+/// without an owner when the socket is closed.
+pub struct Nft {
+    pub(crate) link: Link,
+    /// The names of the sets that the rules look at: as of the last look at the table, or of what was done since.
+    pub(crate) sides: Sides,
+    /// The room of the last batch of many elements.
+    room: Vec<u8>,
+}
 
 impl Nft {
     /// Opens it, for the network namespace of this thread.
@@ -46,6 +64,16 @@ impl Nft {
     /// # Errors
     /// When the kernel has no nfnetlink, or the process no file descriptor left.
     pub fn open() -> Result<Self, KernelError> {
-        Link::open(PROTOCOL).map(Self)
+        Ok(Self { link: Link::open(PROTOCOL)?, sides: Sides::default(), room: Vec::new() })
+    }
+
+    /// The sets that the rules look at, by what is known.
+    pub fn sides(&self) -> Sides {
+        self.sides
+    }
+
+    /// Takes the sets on these sides for those that the rules look at.
+    pub fn look_at(&mut self, sides: Sides) {
+        self.sides = sides;
     }
 }

@@ -14,7 +14,7 @@ use super::{
     constants::{
         COUNTER_PACKETS, GET_ELEMENT, GET_GENERATION, GET_OBJECT, GET_SET, GET_TABLE, INET, LIST_ELEMENTS,
         LIST_ITEM, LIST_SET, LIST_TABLE, OBJECT_COUNTER, OBJECT_DATA, OBJECT_NAME, OBJECT_TABLE, OBJECT_TYPE,
-        SET_COUNT, SET_NAME, SET_TABLE, TABLE_NAME, TABLE_OWNER,
+        SET_COUNT, SET_NAME, SET_TABLE, TABLE_FLAGS, TABLE_NAME, TABLE_OWNER,
     },
     elements::{Listed, assemble, parse},
     encode::key,
@@ -32,7 +32,7 @@ impl Nft {
     /// # Errors
     /// [`KernelError::NoNfTables`], [`KernelError::NotPermitted`].
     pub fn usable(&mut self) -> Result<(), KernelError> {
-        let ask = self.0.ask(
+        let ask = self.link.ask(
             |writer, sequence| start(writer, GET_GENERATION, ONE, sequence, |_| ()),
             |errno| match errno {
                 // What nfnetlink says of a subsystem that it does not know and cannot load.
@@ -44,19 +44,22 @@ impl Nft {
         ask.map(drop)
     }
 
-    /// The netlink port of the process that owns our table; none if the table belongs to nobody.
+    /// The netlink port of the socket that owns our table; none if the table belongs to nobody.
     ///
     /// # Errors
     /// [`KernelError::Missing`] if there is no table.
     pub fn owner(&mut self) -> Result<Option<u32>, KernelError> {
-        let mut owner = None;
-        self.get(
-            GET_TABLE,
-            ONE,
-            |body| body.text(TABLE_NAME, TABLE),
-            |attributes| owner = attributes.u32(TABLE_OWNER),
-        )?;
-        Ok(owner)
+        Ok(self.table()?.0)
+    }
+
+    /// The netlink port of the socket that owns our table, and the table's flags.
+    pub(crate) fn table(&mut self) -> Result<(Option<u32>, u32), KernelError> {
+        let mut found = (None, 0);
+        let name = |body: &mut Writer| body.text(TABLE_NAME, TABLE);
+        self.get(GET_TABLE, ONE, name, |attributes| {
+            found = (attributes.u32(TABLE_OWNER), attributes.u32(TABLE_FLAGS).unwrap_or(0));
+        })?;
+        Ok(found)
     }
 
     /// How many elements `set` has, in constant time; none where the kernel does not say. Elements
@@ -65,13 +68,18 @@ impl Nft {
     /// # Errors
     /// [`KernelError::Missing`] if there is no such set.
     pub fn count(&mut self, set: SetName) -> Result<Option<u32>, KernelError> {
-        let mut count = None;
+        self.number_of(self.sides.name(set), SET_COUNT)
+    }
+
+    /// A number that the kernel tells of the set of this name.
+    pub(super) fn number_of(&mut self, set: &str, attribute: u16) -> Result<Option<u32>, KernelError> {
+        let mut number = None;
         let name = |body: &mut Writer| {
             body.text(SET_TABLE, TABLE);
-            body.text(SET_NAME, set.as_str());
+            body.text(SET_NAME, set);
         };
-        self.get(GET_SET, ONE, name, |attributes| count = attributes.u32(SET_COUNT))?;
-        Ok(count)
+        self.get(GET_SET, ONE, name, |attributes| number = attributes.u32(attribute))?;
+        Ok(number)
     }
 
     /// How long the element of `set` that holds `address` still stays; none if there is none. In
@@ -80,13 +88,23 @@ impl Nft {
     /// # Errors
     /// When the kernel refuses. A set that is missing looks like an address that is not in it.
     pub fn contains(&mut self, set: SetName, address: IpAddr) -> Result<Option<Duration>, KernelError> {
+        self.look_up(TABLE, self.sides.name(set), address)
+    }
+
+    /// The same, in the set of this name.
+    pub(super) fn look_up(
+        &mut self,
+        table: &str,
+        set: &str,
+        address: IpAddr,
+    ) -> Result<Option<Duration>, KernelError> {
         let mut found = None;
         let body = |body: &mut Writer| {
-            list(body, set);
+            list(body, table, set);
             body.nest(LIST_ELEMENTS, |list| list.nest(LIST_ITEM, |item| key(item, address)));
         };
         let refused = |errno| KernelError::of_nf_tables("looking up an element", errno);
-        let answer = self.0.ask(
+        let answer = self.link.ask(
             |writer, sequence| start(writer, GET_ELEMENT, ONE, sequence, body),
             refused,
             |message| found = found.or_else(|| parse(message.payload).next().map(|listed| listed.remaining)),
@@ -169,9 +187,10 @@ impl Nft {
     /// message with the generation of its beginning: all must have one, and it must still stand when
     /// the last has come.
     fn list(&mut self, set: SetName) -> Result<(Vec<Listed>, bool), KernelError> {
+        let name = self.sides.name(set);
         let (mut listed, mut generation, mut mixed) = (Vec::new(), None, false);
-        let interrupted = self.0.ask(
-            |writer, sequence| start(writer, GET_ELEMENT, DUMP, sequence, |body| list(body, set)),
+        let interrupted = self.link.ask(
+            |writer, sequence| start(writer, GET_ELEMENT, DUMP, sequence, |body| list(body, TABLE, name)),
             |errno| KernelError::of_nf_tables("listing a set", errno),
             |message| {
                 let stamp = stamp(message.payload);
@@ -191,7 +210,7 @@ impl Nft {
     /// The kernel's.
     pub fn generation(&mut self) -> Result<Option<u16>, KernelError> {
         let mut generation = None;
-        self.0.ask(
+        self.link.ask(
             |writer, sequence| start(writer, GET_GENERATION, ONE, sequence, |_| ()),
             |errno| KernelError::of_nf_tables("asking for the generation", errno),
             |message| generation = stamp(message.payload),
@@ -200,14 +219,14 @@ impl Nft {
     }
 
     /// Asks for one thing, and gives the attributes of the answer to `each`.
-    fn get(
+    pub(crate) fn get(
         &mut self,
         message: u16,
         flags: u16,
         body: impl FnOnce(&mut Writer),
         mut each: impl FnMut(Attributes<'_>),
     ) -> Result<(), KernelError> {
-        let ask = self.0.ask(
+        let ask = self.link.ask(
             |writer, sequence| start(writer, message, flags, sequence, body),
             |errno| KernelError::of_nf_tables("reading table inet sekisho", errno),
             |message| each(Attributes(message.payload.get(4..).unwrap_or(&[]))),
@@ -217,7 +236,13 @@ impl Nft {
 }
 
 /// Writes a message about our family.
-fn start(writer: &mut Writer, message: u16, flags: u16, sequence: u32, body: impl FnOnce(&mut Writer)) {
+pub(crate) fn start(
+    writer: &mut Writer,
+    message: u16,
+    flags: u16,
+    sequence: u32,
+    body: impl FnOnce(&mut Writer),
+) {
     writer.message(message, flags, sequence, |inner| {
         inner.bytes.extend([INET, 0, 0, 0]);
         body(inner);
@@ -229,7 +254,7 @@ fn stamp(payload: &[u8]) -> Option<u16> {
     payload.get(2..)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
 }
 
-fn list(body: &mut Writer, set: SetName) {
-    body.text(LIST_TABLE, TABLE);
-    body.text(LIST_SET, set.as_str());
+fn list(body: &mut Writer, table: &str, set: &str) {
+    body.text(LIST_TABLE, table);
+    body.text(LIST_SET, set);
 }

@@ -3,13 +3,11 @@
 
 mod conntrack;
 mod ruleset;
-mod scratch;
 mod suspects;
 mod tracing;
 
 pub use conntrack::{Conntrack, conntrack};
 pub use ruleset::rehearse;
-pub use scratch::{Tables, tables};
 pub use suspects::{Suspect, suspects};
 pub use tracing::{Tracepoint, tracepoint};
 
@@ -18,7 +16,7 @@ use rustix::{
     thread::{CapabilitySet, capabilities},
 };
 
-use crate::{KernelError, Nft, link::Link};
+use crate::{KernelError, Nft, link::Link, namespace, nft::Features};
 
 /// Bytes of a transaction with a million elements.
 const BIG: usize = 64 << 20;
@@ -55,6 +53,15 @@ pub fn rights() -> Result<Rights, KernelError> {
 /// [`KernelError::NoNfTables`], [`KernelError::NotPermitted`].
 pub fn nf_tables() -> Result<(), KernelError> {
     Nft::open()?.usable()
+}
+
+/// What nf_tables can do, tried in a fresh network namespace where one can be made, and else in this one.
+///
+/// # Errors
+/// When nf_tables cannot be asked at all.
+pub fn features() -> Result<Features, KernelError> {
+    let try_out = || Nft::open()?.probe();
+    namespace::in_fresh(try_out).unwrap_or_else(|_| try_out())
 }
 
 /// Whether a socket's send buffer may be made as big as a transaction with a million elements

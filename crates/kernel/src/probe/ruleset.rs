@@ -2,27 +2,28 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use sekisho_ruleset::{Removal, SetName, Transaction};
+use sekisho_ruleset::{SetName, Transaction};
 
-use crate::{KernelError, Nft, namespace, table};
+use crate::{KernelError, Nft, namespace, nft::Features, table::Owner};
 
 /// Puts up the table, blocks and frees an address, and reads the counters, in a fresh network namespace that then
-/// goes; tells how elements are removed. Needs CAP_SYS_ADMIN.
+/// goes; tells what was found out about nf_tables for that. Needs CAP_SYS_ADMIN.
 ///
 /// # Errors
 /// What stands in the way, as it would when enforcing.
-pub fn rehearse() -> Result<Removal, KernelError> {
+pub fn rehearse() -> Result<Features, KernelError> {
     namespace::in_fresh(play)?
 }
 
-fn play() -> Result<Removal, KernelError> {
+fn play() -> Result<Features, KernelError> {
     let malformed = |_| KernelError::Answer("the rehearsal is malformed");
-    table::install()?;
     let mut nft = Nft::open()?;
-    let removal = nft.probe_removal()?;
+    let features = nft.probe()?;
+    let owner = if features.owner { Owner::Socket } else { Owner::Anybody };
+    nft.install(owner, &Transaction::default())?;
     let commit = |nft: &mut Nft, text: &str| {
         let transaction: Transaction = text.parse().map_err(malformed)?;
-        nft.commit(&transaction, removal)
+        nft.commit(&transaction, features.ways)
     };
     commit(
         &mut nft,
@@ -33,5 +34,5 @@ fn play() -> Result<Removal, KernelError> {
     }
     commit(&mut nft, "remove element drop4 203.0.113.7\nremove element suppressnet6 2001:db8::/48")?;
     nft.counters()?;
-    Ok(removal)
+    Ok(features)
 }

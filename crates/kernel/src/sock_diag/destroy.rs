@@ -91,8 +91,8 @@ impl Diag {
             }
             self.link.send(&writer.bytes)?;
             // The kernel has done it all inside the send.
-            for (_, errno) in self.link.acknowledgements()? {
-                match errno {
+            for answer in self.link.acknowledgements()? {
+                match answer.errno {
                     None => all.ended += 1,
                     Some(Errno::NOENT | Errno::STALE) => all.gone += 1,
                     Some(errno) => return Err(refused(errno)),

@@ -17,6 +17,8 @@ use rustix::{
     net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket},
     thread::UnshareFlags,
 };
+use sekisho_kernel::{Nft, table::Owner};
+use sekisho_ruleset::Transaction;
 
 /// Ours, in [`with_server`].
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -80,6 +82,12 @@ pub(crate) fn run(program: &str, words: &str) -> String {
     let output = Command::new(program).args(words.split_whitespace()).output().expect(program);
     assert!(output.status.success(), "{program} {words}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Makes our table, with empty sets.
+pub(crate) fn install() {
+    let mut nft = Nft::open().expect("nf_tables");
+    nft.install(Owner::Anybody, &Transaction::default()).expect("no table is there yet");
 }
 
 /// Sets a sysctl of this namespace.

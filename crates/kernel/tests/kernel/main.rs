@@ -14,3 +14,4 @@ mod sockets;
 mod suppress;
 mod table;
 mod tracepoint;
+mod witness;

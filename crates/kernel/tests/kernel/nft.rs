@@ -7,9 +7,14 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use sekisho_kernel::{KernelError, Nft, table};
+use sekisho_kernel::{
+    KernelError, Nft,
+    error::Place,
+    nft::Features,
+    table::{Found, Owner},
+};
 use sekisho_model::{Change, Key, List, Member, Moment, Prefix, Tier, limits::MAX_ALLOW_TTL};
-use sekisho_ruleset::{Element, Fake, Mirror, Op, Range, Removal, SetName, Transaction, element::dump};
+use sekisho_ruleset::{Element, Fake, Mirror, Op, Range, SetName, Transaction, Ways, element::dump};
 
 /// What two kernels hold is compared without times: the real one's clock runs on.
 fn without_times(elements: impl IntoIterator<Item = Element>) -> String {
@@ -21,12 +26,14 @@ fn held(nft: &mut Nft) -> Vec<Element> {
 }
 
 fn commit(nft: &mut Nft, text: &str) -> Result<(), KernelError> {
-    nft.commit(&text.parse().unwrap(), Removal::Destroy)
+    nft.commit(&text.parse().unwrap(), Ways::DESTROY)
 }
 
 fn fresh() -> Nft {
-    table::replace().unwrap();
-    Nft::open().unwrap()
+    let mut nft = Nft::open().unwrap();
+    nft.remove().unwrap();
+    nft.install(Owner::Anybody, &Transaction::default()).unwrap();
+    nft
 }
 
 /// Prefixes that nest and touch, at both ends of both families and in the middle.
@@ -65,14 +72,14 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 /// Plays the same deltas to the fake and to the real kernel, and compares them after each.
-fn play(nft: &mut Nft, deltas: &[Vec<Change>], removal: Removal) {
+fn play(nft: &mut Nft, deltas: &[Vec<Change>], ways: Ways) {
     let (mut mirror, mut fake, now) = (Mirror::new(), Fake::installed(), Moment::from_millis(0));
     for changes in deltas {
         let taken: Vec<Change> =
             changes.iter().filter(|change| mirror.plan(&[**change], now).is_ok()).copied().collect();
         let Ok(transaction) = mirror.plan(&taken, now) else { continue };
         fake.commit(&transaction, now).unwrap();
-        nft.commit(&transaction, removal).unwrap_or_else(|error| panic!("{error}:\n{transaction}"));
+        nft.commit(&transaction, ways).unwrap_or_else(|error| panic!("{error}:\n{transaction}"));
         mirror.apply(&taken);
         let real = held(nft);
         assert_eq!(without_times(real.iter().copied()), without_times(fake.elements(now)), "{transaction}");
@@ -86,11 +93,11 @@ fn play(nft: &mut Nft, deltas: &[Vec<Change>], removal: Removal) {
     }
 }
 
-fn play_random(removal: Removal) {
+fn play_random(ways: Ways) {
     let deltas = prop::collection::vec(prop::collection::vec(change(), 1..12), 1..12);
     let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
     let played = runner.run(&deltas, |deltas| {
-        play(&mut fresh(), &deltas, removal);
+        play(&mut fresh(), &deltas, ways);
         Ok(())
     });
     played.unwrap_or_else(|failure| panic!("{failure}"));
@@ -98,22 +105,46 @@ fn play_random(removal: Removal) {
 
 #[test]
 fn the_real_kernel_holds_what_the_fake_one_holds() {
-    in_namespace(|| play_random(Removal::Destroy));
+    in_namespace(|| play_random(Ways::DESTROY));
 }
 
 #[test]
 fn adding_then_deleting_equals_destroying() {
-    in_namespace(|| play_random(Removal::AddThenDelete));
+    in_namespace(|| play_random(Ways::ANY));
+}
+
+/// The features of this kernel.
+fn features() -> Features {
+    Nft::open().unwrap().probe().unwrap()
 }
 
 #[test]
-fn the_probe_finds_how_to_remove_and_changes_nothing() {
+fn renewing_equals_removing_and_adding() {
+    in_namespace(|| {
+        let ways = features().ways;
+        play_random(Ways { renews: false, ..ways });
+        play_random(ways);
+    });
+}
+
+#[test]
+fn the_probe_tells_what_works_and_changes_nothing() {
     in_namespace(|| {
         let mut nft = fresh();
-        assert!(matches!(nft.probe_removal().unwrap(), Removal::Destroy | Removal::AddThenDelete));
-        assert_eq!(held(&mut nft), []);
-        table::remove().unwrap();
-        assert!(matches!(nft.probe_removal(), Err(KernelError::Missing)));
+        let before = run("nft", "list ruleset");
+        let found = nft.probe().unwrap();
+        assert_eq!(run("nft", "list ruleset"), before);
+        assert_eq!(nft.probe().unwrap(), found);
+        // What it says holds: a renewal that is the old timeout again counts from now on, too.
+        commit(&mut nft, "add element drop4 203.0.113.7 timeout 10s").unwrap();
+        let at = address("203.0.113.7");
+        wait_for("some time to pass", || {
+            (nft.contains(SetName::Drop4, at).unwrap()? < Duration::from_millis(9_800)).then_some(())
+        });
+        let again = "renew element drop4 203.0.113.7 timeout 10s".parse().unwrap();
+        nft.commit(&again, found.ways).unwrap();
+        assert!(nft.contains(SetName::Drop4, at).unwrap().unwrap() > Duration::from_millis(9_900));
+        assert_eq!(nft.count(SetName::Drop4).unwrap().is_some(), found.counts);
     });
 }
 
@@ -150,7 +181,9 @@ fn what_the_kernel_refuses_leaves_everything_as_it_was() {
         let overlap = "add element drop4 198.51.100.1 timeout 60s\n\
                        add element dropnet4 203.0.113.128-203.0.114.9 timeout 60s\n\
                        add element drop4 198.51.100.2 timeout 60s";
-        assert!(matches!(commit(&mut nft, overlap), Err(KernelError::Overlap)));
+        let refused = commit(&mut nft, overlap).unwrap_err();
+        let KernelError::Overlap(Place(Some((set, first)))) = &refused else { panic!("{refused}") };
+        assert_eq!((set.as_str(), *first), ("dropnet4", address("203.0.113.128")));
         assert_eq!(without_times(held(&mut nft)), before);
         // The socket is in order afterwards.
         commit(&mut nft, "remove element dropnet4 203.0.113.0/24").unwrap();
@@ -162,7 +195,7 @@ fn what_the_kernel_refuses_leaves_everything_as_it_was() {
 fn a_missing_table_is_told_and_an_empty_transaction_is_nothing() {
     in_namespace(|| {
         let mut nft = Nft::open().unwrap();
-        nft.commit(&Transaction::default(), Removal::Destroy).unwrap();
+        nft.commit(&Transaction::default(), Ways::DESTROY).unwrap();
         let text = "add element drop4 203.0.113.7 timeout 60s";
         assert!(matches!(commit(&mut nft, text), Err(KernelError::Missing)));
         assert!(matches!(nft.read_set(SetName::Drop4), Err(KernelError::Missing)));
@@ -182,7 +215,7 @@ fn a_full_set_is_told() {
             .map(|range| Op::Add { set: SetName::Drop4, range, timeout: Duration::from_secs(60) })
             .collect();
         let three = Transaction::new(ops).unwrap();
-        assert!(matches!(nft.commit(&three, Removal::Destroy), Err(KernelError::Full)));
+        assert!(matches!(nft.commit(&three, Ways::DESTROY), Err(KernelError::Full(_))));
         assert_eq!(nft.read_set(SetName::Drop4).unwrap(), []);
     });
 }
@@ -287,7 +320,7 @@ fn a_big_delta_is_seen_as_a_whole_or_not_at_all() {
         let (set, timeout) = (SetName::Drop4, Duration::from_secs(600));
         let mut nft = fresh();
         let old = addresses(OLD, COUNT).map(|range| Op::Add { set, range, timeout }).collect();
-        nft.commit(&Transaction::new(old).unwrap(), Removal::Destroy).unwrap();
+        nft.commit(&Transaction::new(old).unwrap(), Ways::DESTROY).unwrap();
         assert!(matches!(nft.count(set).unwrap(), None | Some(COUNT)));
         let (seen, started) = mpsc::channel();
         // A thread inherits the namespace of the one that starts it.
@@ -296,7 +329,7 @@ fn a_big_delta_is_seen_as_a_whole_or_not_at_all() {
         let gone = addresses(OLD, COUNT).map(|range| Op::Remove { set, range });
         let new = addresses(NEW, COUNT).map(|range| Op::Add { set, range, timeout });
         let delta = Transaction::new(gone.chain(new).collect()).unwrap();
-        nft.commit(&delta, Removal::Destroy).unwrap();
+        nft.commit(&delta, Ways::DESTROY).unwrap();
         let (before, after) = watcher.join().expect("the watcher");
         assert!(before > 0 && after > 0, "{before} before, {after} after");
     });
@@ -308,10 +341,10 @@ fn a_hundred_thousand_elements_fit_into_one_transaction() {
         let (set, timeout) = (SetName::Drop4, Duration::from_secs(600));
         let mut nft = fresh();
         let ops = addresses(0x0a00_0000, 100_000).map(|range| Op::Add { set, range, timeout }).collect();
-        nft.commit(&Transaction::new(ops).unwrap(), Removal::Destroy).unwrap();
+        nft.commit(&Transaction::new(ops).unwrap(), Ways::DESTROY).unwrap();
         assert!(matches!(nft.count(set).unwrap(), None | Some(100_000)));
         assert!(nft.contains(set, address("10.1.134.159")).unwrap().is_some());
         // The judgement of the table does not list its elements.
-        assert_eq!(table::inspect().unwrap(), table::Found::Ours);
+        assert_eq!(nft.inspect().unwrap(), (Found::Ours, Vec::new()));
     });
 }

@@ -4,9 +4,8 @@ use crate::lab::{in_namespace, ip, run};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use sekisho_kernel::{
     KernelError,
-    probe::{self, Suspect, Tables},
+    probe::{self, Suspect},
 };
-use sekisho_ruleset::Removal;
 
 fn without(capability: CapabilitySet) {
     let mut lesser = capabilities(None).unwrap();
@@ -28,29 +27,15 @@ fn what_tables_can_do_is_found_out_and_nothing_stays() {
     in_namespace(|| {
         run("nft", "add table inet others");
         let before = ruleset();
-        let found = probe::tables().unwrap();
-        assert!(found.apart);
-        assert!(takes("add table inet x { flags owner; }") <= found.owner.unwrap());
-        assert!(found.persist <= found.owner);
+        let found = probe::features().unwrap();
+        assert!(!found.owner || takes("add table inet x { flags owner; }"));
         assert_eq!(ruleset(), before);
         // Without the right to make a namespace it is tried in this one, and found to be the same.
         without(CapabilitySet::SYS_ADMIN);
-        assert_eq!(probe::tables().unwrap(), Tables { apart: false, ..found });
+        assert_eq!(probe::features().unwrap(), found);
+        assert_eq!(ruleset(), before);
         without(CapabilitySet::NET_ADMIN);
-        assert!(matches!(probe::tables(), Err(KernelError::NotPermitted)));
-    });
-}
-
-#[test]
-fn abilities_agree_with_what_the_rest_of_this_room_finds() {
-    in_namespace(|| {
-        let found = probe::tables().unwrap();
-        sekisho_kernel::table::install().unwrap();
-        let mut nft = sekisho_kernel::Nft::open().unwrap();
-        let destroys = nft.probe_removal().unwrap() == Removal::Destroy;
-        assert_eq!(found.destroy, Some(destroys));
-        assert_eq!(found.count, Some(nft.count(sekisho_ruleset::SetName::Drop4).unwrap().is_some()));
-        assert!(found.timeout_update.is_some());
+        assert!(matches!(probe::features(), Err(KernelError::NotPermitted)));
     });
 }
 

@@ -8,11 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::lab::{SERVER, Spoofer, address, in_namespace, ip, sysctl, wait_for, with_server};
+use crate::lab::{SERVER, Spoofer, address, in_namespace, install, ip, sysctl, wait_for, with_server};
 use rustix::net::{AddressFamily, RecvFlags, SocketType, bind, connect, listen, socket, sockopt};
-use sekisho_kernel::{Counters, Diag, Netstat, Nft, gateways, own_addresses, table};
+use sekisho_kernel::{Counters, Diag, Netstat, Nft, gateways, own_addresses};
 use sekisho_model::{Handshake, Row, Sign, Tier, Unit, limits::HIT_SET_SIZE};
-use sekisho_ruleset::Removal;
+use sekisho_ruleset::Ways;
 
 const VICTIM: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 
@@ -196,13 +196,13 @@ fn listed_addresses_are_dropped_and_counted_as_hits() {
         ip("addr add 203.0.113.8/32 dev lo");
         ip("addr add 198.51.100.9/32 dev lo");
         ip("-6 addr add 2001:db8:1:2::7/128 dev lo nodad");
-        table::install().unwrap();
+        install();
         let mut nft = Nft::open().unwrap();
         let text = "add element drop4 203.0.113.7 timeout 600s\n\
                     add element dropnet6 2001:db8:1::/48 timeout 600s\n\
                     add element dropnet4 198.51.100.0/24 timeout 600s\n\
                     add element allow4 198.51.100.9 timeout 600s";
-        nft.commit(&text.parse().unwrap(), Removal::Destroy).unwrap();
+        nft.commit(&text.parse().unwrap(), Ways::DESTROY).unwrap();
         let four = TcpListener::bind("127.0.0.1:0").unwrap();
         let six = TcpListener::bind("[::1]:0").unwrap();
         let dropped = [
@@ -236,10 +236,10 @@ fn a_full_set_of_hits_does_not_stop_the_drop() {
     const SOURCES: u32 = HIT_SET_SIZE + 2_000;
     with_server(|| {
         let listener = listener();
-        table::install().unwrap();
+        install();
         let mut nft = Nft::open().unwrap();
         let text = "add element dropnet4 198.18.0.0/15 timeout 600s";
-        nft.commit(&text.parse().unwrap(), Removal::Destroy).unwrap();
+        nft.commit(&text.parse().unwrap(), Ways::DESTROY).unwrap();
         let spoofer = Spoofer::new();
         let first = Ipv4Addr::new(198, 18, 0, 0).to_bits();
         for low in 0..SOURCES {
@@ -255,12 +255,12 @@ fn a_full_set_of_hits_does_not_stop_the_drop() {
 fn what_is_established_and_what_we_open_ourselves_lives_on() {
     in_namespace(|| {
         ip("addr add 203.0.113.7/32 dev lo");
-        table::install().unwrap();
+        install();
         let ours = TcpListener::bind("127.0.0.1:0").unwrap();
         let before = knock(address("203.0.113.7"), ours.local_addr().unwrap());
         let (mut served, _) = ours.accept().unwrap();
         let text = "add element drop4 203.0.113.7 timeout 600s".parse().unwrap();
-        Nft::open().unwrap().commit(&text, Removal::Destroy).unwrap();
+        Nft::open().unwrap().commit(&text, Ways::DESTROY).unwrap();
         std::io::Write::write_all(&mut served, b"x").unwrap();
         wait_for("a byte on the old connection", || {
             (rustix::net::recv(&before, &mut [0u8; 1][..], RecvFlags::DONTWAIT).ok()?.0 == 1).then_some(())
@@ -278,12 +278,12 @@ fn what_is_established_and_what_we_open_ourselves_lives_on() {
 fn an_entry_frees_the_half_open_sockets_of_its_address() {
     with_server(|| {
         let listener = listener();
-        table::install().unwrap();
+        install();
         Spoofer::new().syn(VICTIM, v4(&listener)).unwrap();
         wait_for("the half-open socket", || rows().first().copied());
         let mut nft = Nft::open().unwrap();
         let text = format!("add element drop4 {VICTIM} timeout 600s");
-        nft.commit(&text.parse().unwrap(), Removal::Destroy).unwrap();
+        nft.commit(&text.parse().unwrap(), Ways::DESTROY).unwrap();
         wait_for("the socket to be given up", || rows().is_empty().then_some(()));
         assert!(nft.counters().unwrap().muted >= 1);
     });

@@ -7,11 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::lab::{Place, Spoofer, Witness, address, in_namespace, ip, own, run, sysctl, wait_for};
+use crate::lab::{Place, Spoofer, Witness, address, in_namespace, install, ip, own, run, sysctl, wait_for};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
-use sekisho_kernel::{Diag, Nft, table};
+use sekisho_kernel::{Diag, Nft};
 use sekisho_model::{Tier, Unit};
-use sekisho_ruleset::{Removal, SetName};
+use sekisho_ruleset::{SetName, Ways};
 
 const SERVER4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const SERVER6: &str = "2001:db8:51::1";
@@ -36,7 +36,7 @@ pub(crate) fn with_server(test: impl FnOnce(&Place) + Send + 'static) {
             ip("route add blackhole default metric 9999");
             ip("-6 route add blackhole default metric 9999");
         });
-        table::install().unwrap();
+        install();
         test(&outside);
     });
 }
@@ -51,7 +51,7 @@ pub(crate) fn service(listener: &TcpListener, peer: IpAddr) -> SocketAddr {
 }
 
 pub(crate) fn commit(text: &str) {
-    Nft::open().unwrap().commit(&text.parse().unwrap(), Removal::Destroy).unwrap();
+    Nft::open().unwrap().commit(&text.parse().unwrap(), Ways::DESTROY).unwrap();
 }
 
 pub(crate) fn half_open() -> u64 {
@@ -258,7 +258,7 @@ fn an_entry_that_moves_between_the_tiers_keeps_its_protection() {
         for turn in 0..200 {
             spoof(outside, victim, to, 5);
             sent += 5;
-            nft.commit(&moves[turn % 2], Removal::Destroy).unwrap();
+            nft.commit(&moves[turn % 2], Ways::DESTROY).unwrap();
         }
         // In the end it is at drop: what is half-open is given up without another packet.
         wait_for("the handshakes to be given up", || (half_open() == 0).then_some(()));

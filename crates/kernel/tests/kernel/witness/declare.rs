@@ -3,49 +3,21 @@
 use std::collections::HashSet;
 
 use nftables::{
-    schema::{Chain, Counter, FlushObject, NfCmd, NfListObject, Set, SetFlag, SetType, SetTypeValue, Table},
+    schema::{Chain, Counter, NfCmd, NfListObject, Set, SetFlag, SetType, SetTypeValue, Table},
     types::{NfChainPolicy, NfChainType, NfFamily, NfHook},
 };
 use sekisho_ruleset::{
-    Family, Kind, SCAFFOLD, Scaffold, SetName,
+    Family, Kind, Scaffold, SetName,
     scaffold::{self, Hook, PRIORITY, TABLE},
 };
 use serde_json::{Value, json};
 
 use super::rule;
 
-/// Makes the table, where there is none.
-pub(super) fn create() -> Value {
-    create_as(&SCAFFOLD)
-}
-
 /// Makes a table of this shape, where there is none.
-pub(super) fn create_as(scaffold: &Scaffold) -> Value {
+pub(super) fn create(scaffold: &Scaffold) -> Value {
     let table = command(NfCmd::Create(NfListObject::Table(table())));
     commands([table].into_iter().chain(contents(scaffold)))
-}
-
-/// Deletes the table if there is one, and makes it.
-pub(super) fn replace() -> Value {
-    // Deleting what is not there is an error, adding what is there is not.
-    let table = || NfListObject::Table(table());
-    let anew = [NfCmd::Add(table()), NfCmd::Delete(table()), NfCmd::Add(table())];
-    commands(anew.map(command).into_iter().chain(contents(&SCAFFOLD)))
-}
-
-/// Brings a table that is just `old` to ours: the sets stay with what they hold, the rules are made anew.
-pub(super) fn upgrade(old: &Scaffold) -> Value {
-    let flush = |each: &scaffold::Chain| command(NfCmd::Flush(FlushObject::Chain(named(each.name))));
-    let counters = SCAFFOLD.counters.iter().filter(|name| !old.counters.contains(name));
-    let sets = SCAFFOLD.sets.iter().filter(|set| !old.sets.contains(set));
-    let new = counters.map(|name| counter(name)).chain(sets.map(|set| declared(*set)));
-    commands(old.chains.iter().map(flush).chain(new).chain(chains(&SCAFFOLD)))
-}
-
-/// Deletes the table if there is one.
-pub(super) fn remove() -> Value {
-    let table = || NfListObject::Table(table());
-    commands([NfCmd::Add(table()), NfCmd::Delete(table())].map(command))
 }
 
 fn commands(commands: impl IntoIterator<Item = Value>) -> Value {

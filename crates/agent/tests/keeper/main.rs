@@ -1,0 +1,8 @@
+//! The keeper against a real kernel, in network namespaces that the tests make themselves. Needs root.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
+
+mod disturbed;
+mod feed;
+mod place;
+mod restart;
+mod whole;
