@@ -11,7 +11,7 @@ use sekisho_lab::{
     wait,
 };
 
-use crate::support::{BLOCKED_WITHIN, SOON, ip};
+use crate::support::{SOON, ip};
 
 /// The victims of one run, and how many of them must be caught.
 const VICTIMS: u8 = 100;
@@ -62,12 +62,8 @@ fn attack(fleet: &mut Fleet, kernels: &Kernels) -> Result<()> {
     let victims: Vec<IpAddr> = (1..=VICTIMS).map(|number| IpAddr::from([198, 18, number, 7])).collect();
     let once = Attack { victims, rounds: 1, ..Attack::on(ip("198.18.0.7"), 5) };
     once.start(fleet)?.0.finish()?;
-    wait::until_true(SOON, "every host has seen nearly all victims", || {
-        let hosts = fleet.host_names();
-        let seen = hosts.iter().map(|host| fleet.agent_metric(host, "sekisho_sensor_observations_total"));
-        Ok(seen.collect::<Result<Vec<_>>>()?.iter().all(|seen| *seen >= f64::from(VICTIMS - 1)))
-    })?;
-    wait::until_true(BLOCKED_WITHIN, "nearly all victims are listed", || Ok(fleet.entries()?.len() >= MUST))?;
+    // Not every host sees every victim stuck: where others were first, its half-open sockets are ended.
+    wait::until_true(SOON, "nearly all victims are listed", || Ok(fleet.entries()?.len() >= MUST))?;
     let listed: Vec<String> = fleet.entries()?.into_iter().map(|entry| entry.prefix).collect();
     let strangers: Vec<&String> = listed.iter().filter(|prefix| !prefix.starts_with("198.18.")).collect();
     ensure!(strangers.is_empty(), "listed though nobody spoofed them: {strangers:?}");
