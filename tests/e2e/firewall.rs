@@ -8,7 +8,7 @@ use sekisho_lab::{Fleet, Setup, nft, programs::Mode, wait};
 
 use crate::support::{SOON, hosts, ip, silent, with_fleet};
 
-/// Generous for a busy machine; the agent looks every 0.4 s.
+/// Generous for a busy machine; the agent looks every 0.1 s.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 
 /// A fleet of one host with one address blocked by order.

@@ -11,10 +11,7 @@ use anyhow::Context;
 use sekisho_daemon::{
     client, exit::usage, http, readiness::Readiness, shutdown, telemetry::Metrics, tls::TlsArgs,
 };
-use sekisho_model::{
-    HostId,
-    limits::{GUARD_INTERVAL, HITS_INTERVAL},
-};
+use sekisho_model::{HostId, limits::HITS_INTERVAL};
 use sekisho_wire::identity::{Caller, caller};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -24,7 +21,7 @@ use crate::{
     completed::{self, CompletedCounts, Lately},
     desk::Desk,
     endings::Endings,
-    follow,
+    follow, guard,
     journal::Journal,
     keeper::Keeper,
     link::Link,
@@ -34,9 +31,6 @@ use crate::{
     sensor::{self, SensorCounts},
     settings::{Mode, Settings, TableOwner},
 };
-
-/// Readiness condition of the kernel's table.
-const TABLE: &str = "table";
 
 /// Runs until a signal.
 ///
@@ -85,7 +79,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         metrics::of_the_kernel(&meter, &rules, desk);
         readiness.unmet(follow::CONDITION, "nothing was heard of the list yet");
         tasks.spawn(follow::run(link.clone(), desk.clone(), host.clone(), readiness.clone(), stop.clone()));
-        tasks.spawn(guard(desk.clone(), readiness.clone(), stop.clone()));
+        tasks.spawn(guard::run(desk.clone(), readiness.clone(), stop.clone()));
         tasks.spawn(read_hits(desk.clone(), counts.clone(), rules, stop.clone()));
     }
     let manners = match endings.zip(state_dir) {
@@ -136,29 +130,6 @@ fn open_desk(dir: &Path, own: bool) -> anyhow::Result<(Desk, Arc<Endings>)> {
 /// A random number, not 0.
 fn session() -> u64 {
     RandomState::new().hash_one(std::process::id()).max(1)
-}
-
-/// Looks often whether another program has changed the firewall, so that our table is back within a second.
-async fn guard(desk: Desk, readiness: Readiness, stop: CancellationToken) {
-    let mut ticks = interval(GUARD_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        match desk.check().await {
-            Ok(Ok(())) => readiness.met(TABLE),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "table inet sekisho cannot be put right");
-                readiness.unmet(TABLE, error.to_string());
-            }
-            Err(closed) => {
-                tracing::error!(%closed, "the firewall is not watched any more");
-                return;
-            }
-        }
-    }
 }
 
 /// Reads the kernel's hits now and then, for the sensor's next report.

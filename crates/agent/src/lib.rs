@@ -1,5 +1,7 @@
 //! The agent's parts. What is public is so for tests and benchmarks of the way to the kernel.
 
+pub mod desk;
+pub mod guard;
 pub mod hits;
 pub mod journal;
 pub mod keeper;
@@ -10,7 +12,6 @@ mod app;
 mod buffer;
 mod check;
 mod completed;
-mod desk;
 mod endings;
 mod fill;
 mod follow;

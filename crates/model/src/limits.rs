@@ -210,8 +210,11 @@ pub const PATH_MISSING: u64 = 4;
 /// How long after the table was made, or the agent began, nothing is judged: longer than a half-open handshake
 /// lives.
 pub const PATH_GRACE: Duration = Duration::from_secs(70);
-/// Time between two looks at whether another program has changed the firewall.
-pub const GUARD_INTERVAL: Duration = Duration::from_millis(400);
+/// Time between two looks at whether another program has changed the firewall, where none has: 5 µs each.
+pub const GUARD_INTERVAL: Duration = Duration::from_millis(100);
+/// The same where a look took long, since another program is at work all the time: then 20 times what the look took, up
+/// to this.
+pub const GUARD_REST: Duration = Duration::from_millis(500);
 /// Time between two readings of the hit sets.
 pub const HITS_INTERVAL: Duration = Duration::from_secs(10);
 /// First wait before a reconnect; doubled each time, with full jitter.
@@ -239,5 +242,7 @@ pub const NFT_TRIES: usize = 64;
 pub const AUDIT_INTERVAL: Duration = Duration::from_secs(180);
 /// Elements of each set that such a check looks up.
 pub const AUDIT_SAMPLES: usize = 64;
+/// The same after another program has changed the firewall, 4 µs each: a smaller set is looked up as a whole.
+pub const DISTURBED_SAMPLES: usize = 4_096;
 /// Entries in one kernel set.
 pub const KERNEL_SET_SIZE: u32 = 16_777_216;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sekisho_kernel::KernelError;
-use sekisho_model::{Moment, limits::AUDIT_SAMPLES};
+use sekisho_model::Moment;
 use sekisho_ruleset::{Kind, Mirror, SetName};
 
 use super::door::Door;
@@ -26,18 +26,19 @@ pub(super) struct Difference {
     pub(super) exceeds: bool,
 }
 
-/// The sets that differ, and how.
+/// The sets that differ, and how, by their counts and by so many `samples` of each.
 pub(super) fn differences(
     door: &mut Door,
     mirror: &Mirror,
     now: Moment,
+    samples: usize,
 ) -> Result<Vec<(SetName, Difference)>, KernelError> {
     let early = Moment::from_millis(now.as_millis().saturating_sub(millis(SWEPT_WITHIN)));
     let (least, most) = (counts(mirror, now + TOLERANCE), counts(mirror, early));
     let mut differ = Vec::new();
     for (set, (least, most)) in SetName::FILLED.into_iter().zip(least.into_iter().zip(most)) {
         let mut difference = by_count(door, set, least, most)?;
-        difference.lacks = difference.lacks || lacks_a_sample(door, mirror, set, least, now)?;
+        difference.lacks = difference.lacks || lacks_a_sample(door, mirror, (set, least), now, samples)?;
         if difference != Difference::default() {
             differ.push((set, difference));
         }
@@ -70,14 +71,14 @@ fn counts(mirror: &Mirror, now: Moment) -> [usize; SetName::FILLED.len()] {
 fn lacks_a_sample(
     door: &mut Door,
     mirror: &Mirror,
-    set: SetName,
-    count: usize,
+    (set, count): (SetName, usize),
     now: Moment,
+    samples: usize,
 ) -> Result<bool, KernelError> {
     if count == 0 {
         return Ok(false);
     }
-    let stride = count.div_ceil(AUDIT_SAMPLES);
+    let stride = count.div_ceil(samples);
     let begin = usize::try_from(RandomState::new().hash_one(now.as_millis())).unwrap_or(0) % stride;
     for element in mirror.elements_of(set, now + TOLERANCE).skip(begin).step_by(stride) {
         if door.nft.contains(set, element.range.first())?.is_none() {

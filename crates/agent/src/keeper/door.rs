@@ -10,12 +10,11 @@ use rustix::time::{ClockId, clock_gettime};
 use sekisho_kernel::{Counters, Found, KernelError, Nft, nft::Features, table::Owner};
 use sekisho_model::{
     Hit, Moment,
-    limits::{FILL_STEPS, MAX_LIVE_STEPS, NFT_TRIES},
+    limits::{MAX_LIVE_STEPS, NFT_TRIES},
 };
 use sekisho_ruleset::{Element, Kind, Mirror, SCAFFOLD, SetName, Snapshot, Transaction};
 
-/// Elements that a transaction still has when the socket takes no more.
-const LEAST: usize = 64;
+use super::portions::Portions;
 
 /// What the kernel is to hold.
 #[derive(Clone, Copy)]
@@ -96,8 +95,7 @@ pub(super) struct Door {
     owner: Owner,
     /// The kernel's count of transactions, as far as we know them.
     generation: Option<u16>,
-    /// Elements in one transaction of a filling.
-    batch: usize,
+    portions: Portions,
 }
 
 impl Door {
@@ -110,7 +108,7 @@ impl Door {
         let owner = if own && features.owner { Owner::Socket } else { Owner::Anybody };
         let counts = DoorCounts::default();
         let generation = nft.generation()?;
-        Ok(Self { nft, features, counts, owner, generation, batch: FILL_STEPS })
+        Ok(Self { nft, features, counts, owner, generation, portions: Portions::new() })
     }
 
     /// What there is under our table's name, sets that were left aside taken away.
@@ -134,8 +132,9 @@ impl Door {
         }
     }
 
-    /// Makes the table, instead of what `found` says is there, with what is `wanted` in it. Where that is not too
-    /// much, it is one transaction.
+    /// Makes the table, instead of what `found` says is there, with what is `wanted` in it: in one transaction all but
+    /// the big hash sets. Those are filled in use, some elements at a time: where nothing is in force any more, each
+    /// element is of use from the moment on that it is there.
     pub(super) fn make(&mut self, found: &Found, wanted: Wanted<'_>, now: Moment) -> Result<(), KernelError> {
         let counted = wanted.counts(now);
         let (big, small): (Vec<_>, Vec<_>) =
@@ -146,7 +145,11 @@ impl Door {
             Found::Absent => nft.install(owner, &contents),
             _ => nft.replace(owner, &contents),
         })?;
-        self.refresh(&big, wanted, Transaction::default(), now)
+        self.did(1)?;
+        for set in big {
+            self.complete(set, wanted.elements(set, now))?;
+        }
+        Ok(())
     }
 
     /// Carries out `transaction`.
@@ -225,30 +228,16 @@ impl Door {
     /// Gives `elements` to `put`, some at a time.
     fn stream(
         &mut self,
-        mut elements: impl Iterator<Item = Element>,
+        elements: impl Iterator<Item = Element>,
         mut put: impl FnMut(&mut Nft, &[Element]) -> Result<(), KernelError>,
     ) -> Result<(), KernelError> {
-        let mut room = Vec::new();
-        loop {
-            room.extend(elements.by_ref().take(FILL_STEPS));
-            let mut left = room.as_slice();
-            while !left.is_empty() {
-                let (some, others) = left.split_at(self.batch.min(left.len()));
-                match self.patiently(|nft| put(nft, some)) {
-                    // The socket's buffer cannot be made larger.
-                    Err(KernelError::TooLarge(_)) if self.batch > LEAST => self.batch /= 2,
-                    done => {
-                        done?;
-                        self.did(1)?;
-                        left = others;
-                    }
-                }
-            }
-            if room.len() < FILL_STEPS {
-                return Ok(());
-            }
-            room.clear();
-        }
+        let mut portions = self.portions;
+        let done = portions.stream(elements, |some| {
+            self.patiently(|nft| put(nft, some))?;
+            self.did(1)
+        });
+        self.portions = portions;
+        done
     }
 
     /// How many elements a set holds; none where the kernel does not say.
@@ -259,6 +248,17 @@ impl Door {
     /// Whether another program has changed the firewall since the last [`Self::known`].
     pub(super) fn disturbed(&mut self) -> Result<bool, KernelError> {
         Ok(self.nft.generation()? != self.generation)
+    }
+
+    /// Whether the table is there and belongs to this socket, so that nobody else can have changed it.
+    pub(super) fn owns(&mut self) -> Result<bool, KernelError> {
+        if self.owner == Owner::Anybody {
+            return Ok(false);
+        }
+        match self.nft.owns() {
+            Err(KernelError::Missing) => Ok(false),
+            owns => owns,
+        }
     }
 
     /// Takes everything that was done up to now for known.

@@ -5,6 +5,7 @@
 mod audit;
 mod clock;
 mod door;
+mod portions;
 mod takeover;
 
 pub use door::DoorCounts;
@@ -24,7 +25,9 @@ use sekisho_kernel::{Counters, Found, KernelError};
 use sekisho_model::{
     Change, Completed, Digest, Hit, Key, Position, Prefix,
     feed::{Announcement, Response},
-    limits::{AUDIT_INTERVAL, MAX_CANDIDATES, MAX_ENDING_PREFIXES, MAX_LIVE_STEPS},
+    limits::{
+        AUDIT_INTERVAL, AUDIT_SAMPLES, DISTURBED_SAMPLES, MAX_CANDIDATES, MAX_ENDING_PREFIXES, MAX_LIVE_STEPS,
+    },
 };
 use sekisho_ruleset::{Fill, Mirror, SetName, Snapshot, Transaction, newly_dropped};
 
@@ -373,6 +376,8 @@ impl Keeper {
         if !disturbed && !due {
             return Ok(());
         }
+        // What others do cannot be about a table that is ours alone.
+        let disturbed = disturbed && !self.door.owns()?;
         if disturbed {
             match self.door.look()? {
                 Found::Ours => {}
@@ -384,7 +389,13 @@ impl Keeper {
                 Found::Absent | Found::Older(_) | Found::Foreign { .. } => return self.put_back(),
             }
         }
-        self.audit()
+        if disturbed {
+            return self.verify(DISTURBED_SAMPLES);
+        }
+        if due {
+            return self.audit();
+        }
+        Ok(self.door.known()?)
     }
 
     /// Puts right what the sets lack or exceed.
@@ -392,9 +403,14 @@ impl Keeper {
     /// # Errors
     /// What could not be put right.
     pub fn audit(&mut self) -> Result<(), KeeperError> {
+        self.verify(AUDIT_SAMPLES)
+    }
+
+    /// The same, by so many `samples` of each set.
+    fn verify(&mut self, samples: usize) -> Result<(), KeeperError> {
         let now = self.clock.now();
         self.audited = Instant::now();
-        let differ = audit::differences(&mut self.door, &self.mirror, now)?;
+        let differ = audit::differences(&mut self.door, &self.mirror, now, samples)?;
         // As long as the kernel may be ahead of the journal, nothing is let go.
         let differ: Vec<SetName> =
             differ.into_iter().filter(|(_, how)| how.lacks || !self.ahead).map(|(set, _)| set).collect();

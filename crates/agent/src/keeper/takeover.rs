@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use sekisho_kernel::{Found, KernelError};
-use sekisho_model::limits::MAX_LIVE_STEPS;
+use sekisho_model::limits::{AUDIT_SAMPLES, MAX_LIVE_STEPS};
 use sekisho_ruleset::{Kind, Op, SetName, Transaction, diff};
 
 use super::{
@@ -41,7 +41,7 @@ impl Keeper {
             }
             Found::Foreign { what } => return Err(KernelError::Foreign(what.clone()).into()),
         };
-        let lacking: Vec<SetName> = audit::differences(&mut self.door, &self.mirror, now)?
+        let lacking: Vec<SetName> = audit::differences(&mut self.door, &self.mirror, now, AUDIT_SAMPLES)?
             .into_iter()
             .filter(|(_, difference)| difference.lacks)
             .map(|(set, _)| set)

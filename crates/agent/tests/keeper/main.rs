@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
 mod disturbed;
+mod faults;
 mod feed;
+mod guarded;
 mod place;
 mod restart;
 mod whole;

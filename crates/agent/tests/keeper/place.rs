@@ -2,18 +2,30 @@
 
 use std::{
     env,
-    process::Command,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 /// Says that this process is the one inside.
 const INSIDE: &str = "SEKISHO_TEST_INSIDE";
+/// What a process inside that another one started is told.
+const WORD: &str = "SEKISHO_TEST_WORD";
 /// How long anything may take that a test waits for.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Runs `test`, which is the one of this name, in a fresh network namespace.
 pub(crate) fn in_namespace(name: &str, test: impl FnOnce()) {
+    within(&["--net"], name, test);
+}
+
+/// The same in a fresh user namespace as well, where nobody is root of the host.
+pub(crate) fn in_poor_namespace(name: &str, test: impl FnOnce()) {
+    within(&["--user", "--map-root-user", "--net"], name, test);
+}
+
+fn within(fresh: &[&str], name: &str, test: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         run("ip", "link set lo up");
         test();
@@ -22,7 +34,9 @@ pub(crate) fn in_namespace(name: &str, test: impl FnOnce()) {
     let itself = env::current_exe().expect("a path");
     let mut command = Command::new("timeout");
     command
-        .args(["--kill-after=5", "120", "unshare", "--net", "--"])
+        .args(["--kill-after=5", "120", "unshare"])
+        .args(fresh)
+        .arg("--")
         .arg(itself)
         .args([name, "--exact", "--nocapture"])
         .env(INSIDE, "1");
@@ -30,6 +44,19 @@ pub(crate) fn in_namespace(name: &str, test: impl FnOnce()) {
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
     assert!(told.contains("1 passed"), "{name} is no test:\n{told}");
+}
+
+/// This test once more, as another process in the namespace of this one, told `word`.
+pub(crate) fn again(name: &str, word: &Path) -> Child {
+    let itself = env::current_exe().expect("a path");
+    let mut command = Command::new(itself);
+    command.args([name, "--exact", "--nocapture"]).env(INSIDE, "1").env(WORD, word);
+    command.stdout(Stdio::null()).spawn().expect("a process")
+}
+
+/// What this process was told by [`again`].
+pub(crate) fn told() -> Option<PathBuf> {
+    env::var_os(WORD).map(PathBuf::from)
 }
 
 /// Runs a program and tells whether it succeeded, and what it wrote.

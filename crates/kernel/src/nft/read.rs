@@ -52,6 +52,14 @@ impl Nft {
         Ok(self.table()?.0)
     }
 
+    /// Whether our table belongs to this socket.
+    ///
+    /// # Errors
+    /// [`KernelError::Missing`] if there is no table.
+    pub fn owns(&mut self) -> Result<bool, KernelError> {
+        Ok(self.owner()? == Some(self.link.port()))
+    }
+
     /// The netlink port of the socket that owns our table, and the table's flags.
     pub(crate) fn table(&mut self) -> Result<(Option<u32>, u32), KernelError> {
         let mut found = (None, 0);
