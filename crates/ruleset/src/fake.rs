@@ -36,12 +36,30 @@ pub enum FakeError {
     /// ENFILE: the set has its size.
     #[error("set {0} is full")]
     Full(SetName),
+    /// It is not there, but begins or ends as another one does: kernels that remove what may be missing would take
+    /// that end away, and leave the other one's other end.
+    #[error("removing {range} would tear {old} in {set}")]
+    Torn {
+        /// The set.
+        set: SetName,
+        /// What was to be removed.
+        range: Range,
+        /// What is there.
+        old: Range,
+    },
+    /// EMSGSIZE: more steps than can be sent in one go; the kernel sees none of them.
+    #[error("{0} steps are too many for one message")]
+    TooLarge(usize),
 }
 
 /// A table in no kernel.
 #[derive(Clone, Debug, Default)]
 pub struct Fake {
     sets: BTreeMap<SetName, Elements>,
+    /// Sets with another size than [`SetName::size`].
+    sizes: BTreeMap<SetName, usize>,
+    /// The most steps that can be sent in one go, if there is such a number.
+    steps: Option<usize>,
 }
 
 impl Fake {
@@ -52,7 +70,22 @@ impl Fake {
 
     /// A kernel with our table and empty sets.
     pub fn installed() -> Self {
-        Self { sets: SetName::FILLED.into_iter().map(|set| (set, Elements::new())).collect() }
+        let sets = SetName::FILLED.into_iter().map(|set| (set, Elements::new())).collect();
+        Self { sets, ..Self::default() }
+    }
+
+    /// The same with a size for `set`.
+    #[must_use]
+    pub fn with_size(mut self, set: SetName, size: usize) -> Self {
+        self.sizes.insert(set, size);
+        self
+    }
+
+    /// The same behind a socket that takes so many steps in one go.
+    #[must_use]
+    pub fn with_steps(mut self, steps: usize) -> Self {
+        self.steps = Some(steps);
+        self
     }
 
     /// Carries out all of `transaction` at `now`, or nothing of it.
@@ -60,6 +93,9 @@ impl Fake {
     /// # Errors
     /// What the kernel would refuse, or what only some kernels take.
     pub fn commit(&mut self, transaction: &Transaction, now: Moment) -> Result<(), FakeError> {
+        if self.steps.is_some_and(|steps| transaction.len() > steps) {
+            return Err(FakeError::TooLarge(transaction.len()));
+        }
         let mut after = self.clone();
         after.expire(now);
         transaction.ops().iter().try_for_each(|op| after.step(op, now))?;
@@ -88,37 +124,43 @@ impl Fake {
 
     fn step(&mut self, op: &Op, now: Moment) -> Result<(), FakeError> {
         let set = op.set();
+        let size = self.sizes.get(&set).copied().or_else(|| set.size().map(|size| size as usize));
         let elements = self.sets.get_mut(&set).ok_or(FakeError::NoSet(set))?;
-        match op {
+        let (range, timeout) = match op {
             Op::Clear { .. } => {
                 elements.clear();
-                Ok(())
+                return Ok(());
             }
-            Op::Remove { range, .. } => {
-                elements.remove(range);
-                Ok(())
-            }
+            Op::Remove { range, .. } => return remove(elements, set, range),
             Op::Renew { range, timeout, .. } => {
-                elements.remove(range);
-                may_add(elements, set, *range)?;
-                elements.insert(*range, now + *timeout);
-                Ok(())
+                remove(elements, set, range)?;
+                (*range, *timeout)
             }
-            Op::Add { range, timeout, .. } => {
-                may_add(elements, set, *range)?;
-                elements.insert(*range, now + *timeout);
-                Ok(())
-            }
+            Op::Add { range, timeout, .. } => (*range, *timeout),
+        };
+        may_add(elements, set, range)?;
+        if size.is_some_and(|size| elements.len() >= size) {
+            return Err(FakeError::Full(set));
         }
+        elements.insert(range, now + timeout);
+        Ok(())
+    }
+}
+
+fn remove(elements: &mut Elements, set: SetName, range: &Range) -> Result<(), FakeError> {
+    if elements.remove(range).is_some() {
+        return Ok(());
+    }
+    let shares = |old: &&Range| old.first() == range.first() || old.last() == range.last();
+    match elements.keys().find(shares).filter(|_| set.kind() == Kind::Interval) {
+        Some(old) => Err(FakeError::Torn { set, range: *range, old: *old }),
+        None => Ok(()),
     }
 }
 
 fn may_add(elements: &Elements, set: SetName, range: Range) -> Result<(), FakeError> {
     if elements.contains_key(&range) {
         return Err(FakeError::Present { set, range });
-    }
-    if set.size().is_some_and(|size| elements.len() >= size as usize) {
-        return Err(FakeError::Full(set));
     }
     let before = elements.range(..range).next_back();
     let after = elements.range(range..).next();
@@ -133,6 +175,7 @@ fn may_add(elements: &Elements, set: SetName, range: Range) -> Result<(), FakeEr
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
     use core::time::Duration;
 
     use super::*;
@@ -182,5 +225,33 @@ mod tests {
     fn without_a_table_everything_is_refused() {
         let text = "add element drop4 203.0.113.7 timeout 60s";
         assert_eq!(commit(&mut Fake::bare(), text), Err(FakeError::NoSet(SetName::Drop4)));
+    }
+
+    #[test]
+    fn a_full_set_takes_what_something_is_removed_for() {
+        let mut fake = Fake::installed().with_size(SetName::Drop4, 1);
+        commit(&mut fake, "add element drop4 203.0.113.7 timeout 60s").unwrap();
+        let more = "add element drop4 203.0.113.8 timeout 60s";
+        assert_eq!(commit(&mut fake, more), Err(FakeError::Full(SetName::Drop4)));
+        commit(&mut fake, &format!("remove element drop4 203.0.113.7\n{more}")).unwrap();
+        assert_eq!(fake.dump(NOW), "drop4 203.0.113.8 expires 60s\n");
+    }
+
+    #[test]
+    fn no_range_is_torn() {
+        let mut fake = Fake::installed();
+        commit(&mut fake, "add element dropnet4 203.0.113.0/24 timeout 60s").unwrap();
+        for other in ["203.0.113.0/25", "203.0.113.128/25"] {
+            let torn = commit(&mut fake, &format!("remove element dropnet4 {other}"));
+            assert!(matches!(torn, Err(FakeError::Torn { .. })), "{other}");
+        }
+        commit(&mut fake, "remove element dropnet4 198.51.100.0/24").unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_not_even_looked_at() {
+        let two = "add element drop4 203.0.113.7 timeout 60s\nadd element drop4 203.0.113.8 timeout 60s";
+        assert_eq!(commit(&mut Fake::bare().with_steps(1), two), Err(FakeError::TooLarge(2)));
+        commit(&mut Fake::installed().with_steps(2), two).unwrap();
     }
 }

@@ -26,7 +26,7 @@ mod overlay;
 
 pub use element::{Element, diff};
 pub use error::RulesetError;
-pub use fake::Fake;
+pub use fake::{Fake, FakeError};
 pub use fill::{Fill, Fullness};
 pub use fresh::newly_dropped;
 pub use mirror::Mirror;

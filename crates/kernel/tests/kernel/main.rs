@@ -9,6 +9,7 @@ mod lab;
 mod nft;
 mod path;
 mod probe;
+mod refusals;
 mod retries;
 mod sockets;
 mod suppress;
