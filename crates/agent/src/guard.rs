@@ -10,8 +10,8 @@ use crate::desk::Desk;
 
 /// Readiness condition of the kernel's table.
 const TABLE: &str = "table";
-/// A look that takes so long is followed by a rest of this many times that, so that looks take at most a
-/// twentieth of a core.
+/// A look that takes so long is followed by a rest of this many times that, so that looks take a
+/// twentieth of a core as long as they are short.
 const REST: u32 = 20;
 
 /// Looks until `stop`.

@@ -3,6 +3,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    net::IpAddr,
     time::Duration,
 };
 
@@ -16,6 +17,11 @@ use super::door::Door;
 pub(super) const TOLERANCE: Duration = Duration::from_secs(2);
 /// How long an element may still be counted after its end: the kernel sweeps now and then.
 const SWEPT_WITHIN: Duration = Duration::from_secs(60);
+
+/// How many sets there are.
+const SETS: usize = SetName::FILLED.len();
+/// A number for each of them.
+type Counts = [usize; SETS];
 
 /// How a set differs from what the mirror says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,12 +39,15 @@ pub(super) fn differences(
     now: Moment,
     samples: usize,
 ) -> Result<Vec<(SetName, Difference)>, KernelError> {
-    let early = Moment::from_millis(now.as_millis().saturating_sub(millis(SWEPT_WITHIN)));
-    let (least, most) = (counts(mirror, now + TOLERANCE), counts(mirror, early));
+    let (least, most) = counts(mirror, now);
+    let samples = drawn(mirror, &least, now, samples);
     let mut differ = Vec::new();
-    for (set, (least, most)) in SetName::FILLED.into_iter().zip(least.into_iter().zip(most)) {
+    for (place, (least, most)) in least.into_iter().zip(most).enumerate() {
+        let (Some(set), Some(drawn)) = (SetName::FILLED.get(place).copied(), samples.get(place)) else {
+            continue;
+        };
         let mut difference = by_count(door, set, least, most)?;
-        difference.lacks = difference.lacks || lacks_a_sample(door, mirror, (set, least), now, samples)?;
+        difference.lacks = difference.lacks || lacks_one(door, set, drawn)?;
         if difference != Difference::default() {
             differ.push((set, difference));
         }
@@ -56,32 +65,44 @@ fn by_count(door: &mut Door, set: SetName, least: usize, most: usize) -> Result<
     })
 }
 
-/// How many elements of each set the mirror has that end after `now`.
-fn counts(mirror: &Mirror, now: Moment) -> [usize; SetName::FILLED.len()] {
-    let mut counted = [0; SetName::FILLED.len()];
-    for element in mirror.elements(now) {
-        if let Some(place) = SetName::FILLED.iter().position(|set| *set == element.set) {
-            counted[place] += 1;
-        }
+/// How many elements each set must hold at `now`, and how many it may: one walk over the list.
+fn counts(mirror: &Mirror, now: Moment) -> (Counts, Counts) {
+    let early = Moment::from_millis(now.as_millis().saturating_sub(millis(SWEPT_WITHIN)));
+    let stays = (now + TOLERANCE).since(early);
+    let (mut least, mut most) = (Counts::default(), Counts::default());
+    for element in mirror.elements(early) {
+        let Some(place) = place(element.set) else { continue };
+        most[place] += 1;
+        least[place] += usize::from(element.remaining > stays);
     }
-    counted
+    (least, most)
 }
 
-/// Looks some elements up, from all over the set and other ones each time.
-fn lacks_a_sample(
-    door: &mut Door,
-    mirror: &Mirror,
-    (set, count): (SetName, usize),
-    now: Moment,
-    samples: usize,
-) -> Result<bool, KernelError> {
-    if count == 0 {
-        return Ok(false);
+/// So many elements of each set, from all over it and other ones each time: one walk over the list.
+fn drawn(mirror: &Mirror, counts: &Counts, now: Moment, samples: usize) -> [Vec<IpAddr>; SETS] {
+    let strides = counts.map(|count| count.div_ceil(samples).max(1));
+    let seed = usize::try_from(RandomState::new().hash_one(now.as_millis())).unwrap_or(0);
+    let mut next = strides.map(|stride| seed % stride);
+    let mut drawn: [Vec<IpAddr>; SETS] = Default::default();
+    for element in mirror.elements(now + TOLERANCE) {
+        let Some(place) = place(element.set) else { continue };
+        if next[place] == 0 {
+            drawn[place].push(element.range.first());
+            next[place] = strides[place];
+        }
+        next[place] -= 1;
     }
-    let stride = count.div_ceil(samples);
-    let begin = usize::try_from(RandomState::new().hash_one(now.as_millis())).unwrap_or(0) % stride;
-    for element in mirror.elements_of(set, now + TOLERANCE).skip(begin).step_by(stride) {
-        if door.nft.contains(set, element.range.first())?.is_none() {
+    drawn
+}
+
+fn place(set: SetName) -> Option<usize> {
+    SetName::FILLED.iter().position(|each| *each == set)
+}
+
+/// Whether one of these is not there.
+fn lacks_one(door: &mut Door, set: SetName, drawn: &[IpAddr]) -> Result<bool, KernelError> {
+    for address in drawn {
+        if door.nft.contains(set, *address)?.is_none() {
             return Ok(true);
         }
     }
