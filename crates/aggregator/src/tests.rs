@@ -10,7 +10,7 @@ use sekisho_model::{
 use sekisho_wire::{
     Reason,
     pb::v1::{
-        BlockRequest, Event, EventKind, ExplainRequest, GetPolicyRequest, GetStatusRequest,
+        BlockRequest, Event, EventKind, EventPlace, ExplainRequest, GetPolicyRequest, GetStatusRequest,
         ListEventsRequest, ReplayRequest, SetPolicyRequest, Tier, WatchEventsRequest,
         blocklist_service_server::BlocklistService, event_service_server::EventService,
         operator_service_server::OperatorService, replay_response, replay_service_server::ReplayService,
@@ -219,6 +219,35 @@ async fn a_watcher_hears_of_what_comes_and_resumes_where_it_stood() {
         resumed.extend(message.event.as_ref().map(kind_of));
     }
     assert_eq!(resumed, kinds);
+    let free = || world.context.event_watchers.available_permits();
+    assert!(free() < EVENT_WATCHERS);
+    drop(again);
+    let all_gone = async {
+        while free() < EVENT_WATCHERS {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), all_gone)
+        .await
+        .expect("who went gives the place up, with no news to send");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_that_was_further_than_the_log_is_told() {
+    let world = World::start();
+    world.block("198.18.0.0/24", "").await.unwrap();
+    let (epoch, last) = (world.context.shared.epoch.0, world.context.shared.engine().index().0);
+    let watch = async |revision, ordinal| {
+        let after = Some(EventPlace { epoch, revision, ordinal });
+        let request = WatchEventsRequest { after, ..Default::default() };
+        Events(world.context.clone()).watch_events(Request::new(request)).await.map(drop)
+    };
+    assert!(watch(last, 9).await.is_ok(), "what comes next is told");
+    for beyond in [last + 1, 1 << 60] {
+        let refused = watch(beyond, 0).await.unwrap_err();
+        assert!(Reason::Behind.is_in(&refused) && refused.message().contains("--new-epoch"), "{refused}");
+    }
     world.stop().await;
 }
 
