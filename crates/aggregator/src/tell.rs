@@ -38,9 +38,9 @@ impl Counts {
                 tracing::debug!(prefix = %entry.prefix, %before, tier = %entry.tier, ?why, "moved to another tier");
             }
             Event::Renewed { .. } => self.renewed += 1,
-            Event::Removed { entry, why } => {
+            Event::Removed { entry, why, owner } => {
                 self.removed += 1;
-                tracing::debug!(prefix = %entry.prefix, ?why, "removed");
+                tracing::debug!(prefix = %entry.prefix, ?why, ?owner, "removed");
             }
             Event::Objected { host, unit, connections, prefix, tier } => {
                 self.objections += 1;
@@ -96,8 +96,9 @@ fn tell_guard(event: &Event) -> bool {
         Event::ChanceBound { from, to, units } => {
             tracing::info!(from, to, units, "fewer sources are stuck: fewer hosts list an IPv4 unit");
         }
-        Event::Withheld { prefix, cause, units, hosts } => {
-            tracing::warn!(%prefix, cause = because(*cause), units, hosts, "a prefix under carpet bombing is not listed, and the attack goes on; block the parts of it that may be listed, or take what forbids it out of the way");
+        Event::Withheld { prefix, cause, by, units, hosts } => {
+            let by = by.map(|by| by.to_string());
+            tracing::warn!(%prefix, cause = because(*cause), by, units, hosts, "a prefix under carpet bombing is not listed, and the attack goes on; block the parts of it that may be listed, or take what forbids it out of the way");
         }
         Event::UnitsFull { max } => {
             tracing::error!(
@@ -155,6 +156,9 @@ fn tell_host(event: &Event) -> bool {
             tracing::error!(%host, max = MAX_HOSTS, "too many hosts are known, the reports of this one are refused; hosts that are gone are forgotten only by a new log: see the runbook, or give hosts that come and go the names of those before them");
         }
         Event::HostJoined { host } => tracing::info!(%host, "host joined"),
+        Event::AddressesChanged { host, added, gone } => {
+            tracing::info!(%host, ?added, ?gone, "the addresses that a host names as its own changed; they are never listed");
+        }
         Event::HostLeft { host } => tracing::info!(%host, "host left"),
         _ => return false,
     }

@@ -88,7 +88,9 @@ impl BlocklistService for Blocklist {
         let explained = unit.map(|_| engine.explain(entry.prefix.address(), self.0.shared.now()));
         let witnesses = explained.map(|explained| explained.witnesses).unwrap_or_default();
         let witnesses = witnesses.iter().map(explain::witness).collect();
-        Ok(Response::new(GetEntryResponse { entry: Some(readable::entry(entry)), witnesses }))
+        let standing = engine.explain_standing(&entry.prefix, self.0.shared.now());
+        let standing = standing.as_ref().map(explain::standing);
+        Ok(Response::new(GetEntryResponse { entry: Some(readable::entry(entry)), witnesses, standing }))
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {

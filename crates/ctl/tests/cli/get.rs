@@ -223,3 +223,24 @@ fn a_prefix_under_carpet_bombing_says_how_many_units() {
         (&meant, &"TIER_SUPPRESS".into())
     );
 }
+
+#[test]
+fn a_prefix_says_who_keeps_it_up() {
+    let keeper = |host: &str, away| pb::Keeper {
+        host_id: host.into(),
+        zone: "east".into(),
+        away,
+        ..Default::default()
+    };
+    let standing =
+        pb::Standing { keepers: vec![keeper("edge-1", false), keeper("edge-2", true)], ..Default::default() };
+    let explanation = pb::ExplainResponse { standing: Some(standing), ..Default::default() };
+    let entries = vec![entry("203.0.113.0/24")];
+    let fake = Fake::plain(World { entries, explanation, ..World::default() });
+    let out = read(&fake, "describe entry 203.0.113.0/24");
+    assert!(out.contains("\n\nHOST    ZONE  SEEN  RENEWS  CONNECTED\nedge-1  east  -"), "{out}");
+    assert!(out.trim_end().ends_with("away"), "{out}");
+    let json: serde_json::Value =
+        serde_json::from_str(&read(&fake, "describe entry 203.0.113.0/24 -o json")).unwrap();
+    assert_eq!(json["standing"]["keepers"][1]["hostId"], "edge-2");
+}
