@@ -126,6 +126,7 @@ impl From<pb::GetStatusResponse> for Status {
             outage_hosts: status.outage_hosts,
             prefix_entries: status.prefix_entries,
             limits_reached: status.limits_reached.into_iter().map(ReachedLimit::from).collect(),
+            unresolved_names: status.unresolved_names,
         }
     }
 }

@@ -215,6 +215,7 @@ pub(crate) struct Status {
     pub(crate) outage_hosts: i64,
     pub(crate) prefix_entries: i64,
     pub(crate) limits_reached: Vec<ReachedLimit>,
+    pub(crate) unresolved_names: Vec<String>,
 }
 
 /// The quorums as they are.

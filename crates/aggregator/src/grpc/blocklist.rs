@@ -27,6 +27,9 @@ use crate::{
 /// Events that an explanation tells.
 const HISTORY: usize = 50;
 
+/// Names without an address that the status tells.
+const UNRESOLVED: usize = 100;
+
 /// The service.
 pub struct Blocklist(pub Context);
 
@@ -153,6 +156,7 @@ impl BlocklistService for Blocklist {
             outage_hosts: large(hosts(|host| host.outage_until)),
             prefix_entries: large(engine.listed_prefixes()),
             limits_reached: limits(&engine),
+            unresolved_names: engine.unresolved_names().take(UNRESOLVED).map(str::to_owned).collect(),
         }))
     }
 }

@@ -188,6 +188,32 @@ fn the_status_says_what_each_quorum_is_by_and_which_guards_act() {
 }
 
 #[test]
+fn the_status_says_in_how_many_zones_and_which_names_protect_nothing() {
+    let mut world = world();
+    let of = pb::Quorums {
+        suppress: 2,
+        drop: 3,
+        policy_suppress: 2,
+        policy_drop: 3,
+        min_zones: 3,
+        ..Default::default()
+    };
+    world.status.quorums = Some(of);
+    world.status.unresolved_names = vec!["a.example".into(), "b.example".into()];
+    let fake = Fake::plain(world);
+    let out = read(&fake, "status");
+    for line in [
+        "Suppress quorum:  2 in 3 zones: by the policy\n",
+        "Drop quorum:      3 in 3 zones: by the policy\n",
+        "Unresolved:       a.example, b.example: names without an address protect nothing\n",
+    ] {
+        assert!(out.contains(line), "{line} is not in {out}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&read(&fake, "status -o json")).unwrap();
+    assert_eq!(json["unresolvedNames"][1], "b.example");
+}
+
+#[test]
 fn guards_of_hosts_are_shown() {
     let mut world = world();
     world.hosts[1].flooded_until_time = seconds(32_503_680_000);

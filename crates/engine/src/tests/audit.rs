@@ -91,6 +91,8 @@ fn who_claims_an_address_is_named_and_so_is_what_came_off_for_it() {
     let changed = Event::AddressesChanged { host: host(1), added: vec![], gone: own };
     assert_eq!(world.join(1, &[]).events[1], changed);
     world.order(block(VICTIM, 60));
+    assert_eq!(world.engine.unresolved_names().collect::<Vec<_>>(), ["a.example"]);
     let named = world.resolve("a.example", &[VICTIM]);
+    assert_eq!(world.engine.unresolved_names().count(), 0);
     assert_eq!(owner_of(&named), Some(Owner::Name("a.example".into())));
 }
