@@ -261,7 +261,11 @@ fn ordered(order: Option<&pb::Order>) -> (String, String) {
     let Some(order) = order else { return (String::new(), String::new()) };
     let lasting = |word: &str, time: Option<prost_types::Duration>| {
         let time = time.and_then(|time| std::time::Duration::try_from(time).ok());
-        time.map(|time| format!("{word} {}", span(time))).unwrap_or_default()
+        let shown = |time: std::time::Duration| match time.subsec_millis() {
+            0 => span(time),
+            _ => format!("{}ms", time.as_millis()),
+        };
+        time.map(|time| format!("{word} {}", shown(time))).unwrap_or_default()
     };
     let (about, verb) = match order.kind.as_ref() {
         Some(Kind::Block(by)) => {
@@ -380,6 +384,11 @@ mod tests {
         let taken = told(&Kind::OrderTaken(pb::OrderTaken { order: Some(order.clone()) }));
         assert_eq!(taken.1, "203.0.113.7");
         assert_eq!(taken.2, "block at suppress for 1h30m, by ana: drill");
+        let half = Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 });
+        let short = pb::AllowOrder { prefix: "203.0.113.7".into(), ttl: half };
+        let short = pb::Order { kind: Some(pb::order::Kind::Allow(short)), ..order.clone() };
+        let taken = told(&Kind::OrderTaken(pb::OrderTaken { order: Some(short) }));
+        assert_eq!(taken.2, "allow for 1500ms, by ana: drill");
         let refused = pb::OrderRefused { order: Some(order), problem: "it is full".into() };
         assert!(told(&Kind::OrderRefused(refused)).2.ends_with(": drill; refused: it is full"));
     }
