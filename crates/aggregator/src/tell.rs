@@ -1,7 +1,7 @@
 //! What happened, for the program's own log: what someone must act on at ERROR, what someone should look at
 //! tomorrow at WARN, the rest summed up.
 
-use sekisho_engine::{Cause, Event, Flood, Limit, Outcome};
+use sekisho_engine::{Cause, Event, Flood, Limit, Outcome, Owner};
 use sekisho_model::{Order, OrderKind, limits::MAX_HOSTS};
 
 /// Says what came of a log entry.
@@ -22,6 +22,7 @@ struct Counts {
     retiered: u64,
     renewed: u64,
     removed: u64,
+    claimed: u64,
     objections: u64,
 }
 
@@ -40,6 +41,7 @@ impl Counts {
             Event::Renewed { .. } => self.renewed += 1,
             Event::Removed { entry, why, owner } => {
                 self.removed += 1;
+                self.claimed += u64::from(matches!(owner, Some(Owner::Host(_))));
                 tracing::debug!(prefix = %entry.prefix, ?why, ?owner, "removed");
             }
             Event::Objected { host, unit, connections, prefix, tier } => {
@@ -53,10 +55,16 @@ impl Counts {
     }
 
     fn tell(&self, outcome: &Outcome) {
-        let Self { listed, retiered, renewed, removed, objections } = *self;
+        let Self { listed, retiered, renewed, removed, claimed, objections } = *self;
         if listed + retiered + renewed + removed > 0 {
             let revision = outcome.delta.as_ref().map(|delta| delta.revision.0);
             tracing::info!(listed, retiered, renewed, removed, revision, "the blocklist changed");
+        }
+        if claimed > 0 {
+            tracing::warn!(
+                claimed,
+                "entries came off the list since a host has their addresses as its own; see sekishoctl get events --kind removed, and revoke the certificate of a host that claims what it does not have"
+            );
         }
         if objections > 0 {
             tracing::warn!(

@@ -118,7 +118,7 @@ pub enum Refusal {
     /// A wider entry does less to it than was ordered.
     #[error(
         "{prefix} is only at {tier}, by the entry {entry}, and entries never nest; block {entry} at {wanted} \
-         instead, or unblock {entry}, which leaves the rest of it alone, and order this again"
+         instead, or unblock {entry}, of which evidence then lists nothing while the hold lasts, and order this again"
     )]
     CoveredGentler {
         /// What was to be blocked.

@@ -144,8 +144,8 @@ fn a_block_inside_a_gentler_one_says_that_it_is_only_suppressed() {
     assert_eq!(
         said,
         "203.0.113.7 is only at suppress, by the entry 203.0.113.0/24, and entries never nest; block \
-         203.0.113.0/24 at drop instead, or unblock 203.0.113.0/24, which leaves the rest of it alone, and order \
-         this again"
+         203.0.113.0/24 at drop instead, or unblock 203.0.113.0/24, of which evidence then lists nothing while the \
+         hold lasts, and order this again"
     );
     assert!(world.order(block("203.0.113.0/24", 60)).orders[0].is_ok(), "as it says");
 }
