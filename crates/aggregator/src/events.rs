@@ -1,7 +1,7 @@
 //! The engine's events as they are kept and shown: messages, and the prefixes by which they are found.
 
 use prost::Message;
-use sekisho_engine::{AllowanceEnd, Cause, End, Event, Flood, Limit, Retier};
+use sekisho_engine::{AllowanceEnd, Cause, End, Event, Flood, Limit, Owner, Retier};
 use sekisho_model::Prefix;
 use sekisho_store::{NewEvent, StoredEvent};
 use sekisho_wire::{
@@ -63,6 +63,7 @@ pub fn kind_of(event: &pb::Event) -> EventKind {
         Kind::HostRefused(_) => EventKind::HostRefused,
         Kind::HostUnlimited(_) => EventKind::HostUnlimited,
         Kind::UnitsCleared(_) => EventKind::UnitsCleared,
+        Kind::HostAddressesChanged(_) => EventKind::HostAddressesChanged,
     }
 }
 
@@ -76,6 +77,9 @@ fn about(event: &Event) -> Vec<Prefix> {
         Event::Withheld { prefix, .. } | Event::LimitReached { prefix, .. } => vec![*prefix],
         Event::Objected { unit, prefix, .. } if unit.prefix() == *prefix => vec![*prefix],
         Event::Objected { unit, prefix, .. } => vec![unit.prefix(), *prefix],
+        Event::AddressesChanged { added, gone, .. } => {
+            added.iter().chain(gone).map(|address| Prefix::host(*address)).collect()
+        }
         Event::OrderTaken { order } | Event::OrderRefused { order, .. } => {
             order.kind.prefix().copied().into_iter().collect()
         }
@@ -137,10 +141,15 @@ fn entry_kind(event: &Event) -> Option<Kind> {
                 Retier::Policy => pb::RetierReason::Policy,
             } as i32,
         })),
-        Event::Removed { entry, why } => Some(Kind::Removed(pb::EntryRemoved {
-            entry: Some(readable::entry(entry)),
-            reason: removal(*why) as i32,
-        })),
+        Event::Removed { entry, why, owner } => {
+            let (host_id, name) = match owner {
+                Some(Owner::Host(host)) => (host.to_string(), String::new()),
+                Some(Owner::Name(name)) => (String::new(), name.clone()),
+                None => Default::default(),
+            };
+            let (entry, reason) = (Some(readable::entry(entry)), removal(*why) as i32);
+            Some(Kind::Removed(pb::EntryRemoved { entry, reason, host_id, name }))
+        }
         _ => None,
     }
 }
@@ -162,12 +171,15 @@ fn removal(why: End) -> pb::RemovalReason {
 /// What a guard about the list as a whole says.
 fn guard_kind(event: &Event) -> Option<Kind> {
     match event {
-        Event::Withheld { prefix, cause: why, units, hosts } => Some(Kind::Withheld(pb::PrefixWithheld {
-            prefix: prefix.to_string(),
-            cause: cause(*why) as i32,
-            units: readable::count(*units),
-            hosts: readable::count(*hosts),
-        })),
+        Event::Withheld { prefix, cause: why, by, units, hosts } => {
+            Some(Kind::Withheld(pb::PrefixWithheld {
+                prefix: prefix.to_string(),
+                cause: cause(*why) as i32,
+                units: readable::count(*units),
+                hosts: readable::count(*hosts),
+                by: by.map(|by| by.to_string()).unwrap_or_default(),
+            }))
+        }
         Event::LimitReached { limit: of, max, prefix } => Some(Kind::LimitReached(pb::LimitReached {
             limit: limit(*of) as i32,
             max: readable::count(*max),
@@ -223,6 +235,13 @@ fn host_kind(event: &Event) -> Option<Kind> {
                 connections: readable::count(*connections),
                 prefix: prefix.to_string(),
                 tier: readable::tier(*tier) as i32,
+            }))
+        }
+        Event::AddressesChanged { host, added, gone } => {
+            Some(Kind::HostAddressesChanged(pb::HostAddressesChanged {
+                host_id: id(host),
+                added: added.iter().map(ToString::to_string).collect(),
+                gone: gone.iter().map(ToString::to_string).collect(),
             }))
         }
         Event::HostRefused { host } => Some(Kind::HostRefused(pb::HostRefused { host_id: id(host) })),
@@ -303,10 +322,10 @@ mod tests {
         vec![
             Event::Listed { entry: entry(), hosts: vec![host()] },
             Event::Retiered { entry: entry(), before: Tier::Drop, why: Retier::Faded },
-            Event::Removed { entry: entry(), why: End::Quiet },
+            Event::Removed { entry: entry(), why: End::Quiet, owner: None },
             Event::Allowed { allowed: allowed.clone() },
             Event::Disallowed { allowed, why: AllowanceEnd::Expired },
-            Event::Withheld { prefix: prefix(), cause: Cause::Held, units: 40, hosts: 3 },
+            Event::Withheld { prefix: prefix(), cause: Cause::Held, by: Some(prefix()), units: 40, hosts: 3 },
             Event::LimitReached { limit: Limit::Entries, max: 5, prefix: prefix() },
             Event::Objected { host: host(), unit, connections: 2, prefix: prefix(), tier: Tier::Drop },
             Event::OrderTaken { order: order(OrderKind::Disallow { prefix: prefix() }) },
@@ -333,6 +352,7 @@ mod tests {
             Event::PolicyRefused { error: PolicyError { key: "window", problem: "must be" } },
             Event::NameChanged { name: "a.example".into(), addresses: vec![] },
             Event::HostRefused { host: host() },
+            Event::AddressesChanged { host: host(), added: vec![], gone: vec![] },
         ]
     }
 
@@ -364,7 +384,7 @@ mod tests {
             Event::HostLimited { host: host(), max: 7 },
             Event::HostUnlimited { host: host(), untracked: u64::MAX },
             Event::UnitsCleared { lost: 9 },
-            Event::Withheld { prefix: prefix(), cause: Cause::Held, units: 40, hosts: 3 },
+            Event::Withheld { prefix: prefix(), cause: Cause::Held, by: Some(prefix()), units: 40, hosts: 3 },
         ];
         let counts: Vec<(i64, i32)> = kept(&ends)
             .iter()
@@ -379,6 +399,28 @@ mod tests {
             })
             .collect();
         assert_eq!(counts, [(5, 0), (6, 0), (7, 0), (i64::MAX, 0), (9, 0), (40, 3)]);
+    }
+
+    #[test]
+    fn who_has_the_address_and_what_forbids_are_named() {
+        let gone = |owner| Event::Removed { entry: entry(), why: End::Never, owner: Some(owner) };
+        let withheld = Event::Withheld {
+            prefix: prefix(),
+            cause: Cause::Never,
+            by: "203.0.113.7".parse().ok(),
+            units: 1,
+            hosts: 1,
+        };
+        let all = [gone(Owner::Host(host())), gone(Owner::Name("a.example".into())), withheld];
+        let named: Vec<[String; 3]> = kept(&all)
+            .iter()
+            .map(|new| match shown(&stored(new)).unwrap().kind.unwrap() {
+                Kind::Removed(by) => [by.host_id, by.name, String::new()],
+                Kind::Withheld(by) => [String::new(), String::new(), by.by],
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(named, [["edge-1", "", ""], ["", "a.example", ""], ["", "", "203.0.113.7"]]);
     }
 
     #[test]
@@ -397,6 +439,9 @@ mod tests {
         assert!(kept(&about_others()).iter().all(|new| new.about.is_empty()));
         let objected = &kept(&about_entries())[7];
         assert_eq!(objected.about, ["203.0.113.7".parse().unwrap(), prefix()]);
+        let (added, gone) = (vec!["192.0.2.1".parse().unwrap()], vec!["2001:db8::1".parse().unwrap()]);
+        let changed = Event::AddressesChanged { host: host(), added, gone };
+        assert_eq!(kept(&[changed])[0].about, ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()]);
         let policy = Event::OrderTaken { order: order(OrderKind::SetPolicy(Box::<Policy>::default())) };
         assert!(kept(&[policy])[0].about.is_empty());
     }

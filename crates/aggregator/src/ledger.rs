@@ -343,6 +343,7 @@ mod tests {
         let mut set = |names: &[&str], second: i64| {
             let mut policy = Policy::default();
             policy.never.names = names.iter().map(|name| (*name).to_owned()).collect();
+            policy.drop_quorum = u32::try_from(second).unwrap() + 3;
             let kind = OrderKind::SetPolicy(Box::new(policy));
             let order = Order { operator: "ana".parse().unwrap(), text: "drill".into(), request: None, kind };
             ledger

@@ -126,6 +126,20 @@ pub fn register(meter: &Meter, shared: &Arc<Shared>, roster: &Arc<Roster>) {
     gauge(meter, "sekisho.events", "Events that are stored for operators", shared, |shared| {
         shared.stored_events()
     });
+    gauge(
+        meter,
+        "sekisho.names.unresolved",
+        "Names of the never-list without an address",
+        shared,
+        |shared| shared.engine().unresolved_names().count() as u64,
+    );
+    gauge(
+        meter,
+        "sekisho.names.left_out",
+        "Addresses that are not protected: their names have too many",
+        shared,
+        |shared| shared.left_out() as u64,
+    );
     gauge(meter, "sekisho.revision", "The head's revision", shared, |shared| {
         u64::try_from(shared.publisher().position().revision.0).unwrap_or(0)
     });

@@ -129,7 +129,7 @@ async fn look_up(resolver: &TokioResolver, name: &str) -> (Answer, Duration) {
         }
         Err(error) if error.is_no_records_found() || error.is_nx_domain() => (Answer::Nothing, RETRY),
         Err(error) => {
-            tracing::warn!(name, %error, "a protected name cannot be resolved; its last addresses stay protected");
+            tracing::warn!(name, %error, "a name on the never-list cannot be resolved; what is known of it stays protected");
             (Answer::Failed, RETRY)
         }
     }
@@ -163,15 +163,11 @@ impl Name {
         sequencer: &mpsc::Sender<Message>,
     ) -> Option<Duration> {
         let (answers, again) = resolvers.look_up(&self.name).await;
-        if !self.known.learn(answers) {
-            tracing::warn!(
-                name = self.name,
-                "a protected name has no addresses by its DNS zone; its last ones stay protected: take the name off never.names, or put its records right"
-            );
-        }
-        let addresses = self.known.addresses();
+        let has_some = self.known.learn(answers);
         // Asked each time: a policy may have left the name out and taken it in again meanwhile.
         let protected = self.shared.engine().addresses_of(&self.name);
+        let (addresses, left_out) = self.known.addresses(protected.as_deref().unwrap_or_default());
+        self.warn(has_some, &addresses, left_out);
         if protected.is_none_or(|protected| protected == addresses) {
             return Some(again);
         }
@@ -187,6 +183,37 @@ impl Name {
             }
             Err(None) => None,
         }
+    }
+
+    /// Says where the name does not protect what it should.
+    fn warn(&self, has_some: bool, addresses: &[IpAddr], left_out: usize) {
+        let name = &self.name;
+        self.shared.set_left_out(name, left_out);
+        if addresses.is_empty() {
+            tracing::warn!(
+                name,
+                "a name on the never-list has no address yet: it protects nothing; is it written right? put its records right, or take it off never.names"
+            );
+        } else if !has_some {
+            tracing::warn!(
+                name,
+                "a name on the never-list has no addresses by its DNS zone any more; its last ones stay protected: take it off never.names, or put its records right"
+            );
+        }
+        if left_out > 0 {
+            tracing::warn!(
+                name,
+                protected = addresses.len(),
+                left_out,
+                "a name on the never-list has more addresses than are protected of one name; put the others under never.prefixes"
+            );
+        }
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        self.shared.set_left_out(&self.name, 0);
     }
 }
 

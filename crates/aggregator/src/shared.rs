@@ -1,8 +1,11 @@
 //! What the writer and the readers share: the engine, the publisher, and whether the log takes anything.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use sekisho_engine::Engine;
@@ -22,6 +25,8 @@ pub struct Shared {
     newest_event: watch::Sender<EventId>,
     stored_events: AtomicU64,
     names: watch::Sender<Vec<String>>,
+    /// Addresses of each name that are not protected, since it has too many; no name that has none.
+    left_out: Mutex<BTreeMap<String, usize>>,
     problem: watch::Sender<Option<String>>,
     clock: Mutex<Clock>,
     /// For what is behind the publisher's ring.
@@ -42,6 +47,7 @@ impl Shared {
             newest_event: watch::Sender::new(EventId::default()),
             stored_events: AtomicU64::default(),
             names: watch::Sender::new(engine.policy().never.names.clone()),
+            left_out: Mutex::default(),
             problem: watch::Sender::new(None),
             clock: Mutex::new(clock),
             engine: RwLock::new(engine),
@@ -119,6 +125,21 @@ impl Shared {
     /// The names of the never-list, to wait on.
     pub fn names(&self) -> watch::Receiver<Vec<String>> {
         self.names.subscribe()
+    }
+
+    /// So many addresses of `name` are not protected, since it has too many.
+    pub fn set_left_out(&self, name: &str, count: usize) {
+        let mut all = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if count == 0 {
+            all.remove(name);
+        } else {
+            all.insert(name.to_owned(), count);
+        }
+    }
+
+    /// How many addresses of all names are not protected, since their names have too many.
+    pub fn left_out(&self) -> usize {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
     }
 
     /// The log takes nothing, for this reason; or it does again.

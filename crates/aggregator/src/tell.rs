@@ -1,7 +1,7 @@
 //! What happened, for the program's own log: what someone must act on at ERROR, what someone should look at
 //! tomorrow at WARN, the rest summed up.
 
-use sekisho_engine::{Cause, Event, Flood, Limit, Outcome};
+use sekisho_engine::{Cause, Event, Flood, Limit, Outcome, Owner};
 use sekisho_model::{Order, OrderKind, limits::MAX_HOSTS};
 
 /// Says what came of a log entry.
@@ -22,6 +22,7 @@ struct Counts {
     retiered: u64,
     renewed: u64,
     removed: u64,
+    claimed: u64,
     objections: u64,
 }
 
@@ -38,9 +39,10 @@ impl Counts {
                 tracing::debug!(prefix = %entry.prefix, %before, tier = %entry.tier, ?why, "moved to another tier");
             }
             Event::Renewed { .. } => self.renewed += 1,
-            Event::Removed { entry, why } => {
+            Event::Removed { entry, why, owner } => {
                 self.removed += 1;
-                tracing::debug!(prefix = %entry.prefix, ?why, "removed");
+                self.claimed += u64::from(matches!(owner, Some(Owner::Host(_))));
+                tracing::debug!(prefix = %entry.prefix, ?why, ?owner, "removed");
             }
             Event::Objected { host, unit, connections, prefix, tier } => {
                 self.objections += 1;
@@ -53,10 +55,16 @@ impl Counts {
     }
 
     fn tell(&self, outcome: &Outcome) {
-        let Self { listed, retiered, renewed, removed, objections } = *self;
+        let Self { listed, retiered, renewed, removed, claimed, objections } = *self;
         if listed + retiered + renewed + removed > 0 {
             let revision = outcome.delta.as_ref().map(|delta| delta.revision.0);
             tracing::info!(listed, retiered, renewed, removed, revision, "the blocklist changed");
+        }
+        if claimed > 0 {
+            tracing::warn!(
+                claimed,
+                "entries came off the list since a host has their addresses as its own; see sekishoctl get events --kind removed, and revoke the certificate of a host that claims what it does not have"
+            );
         }
         if objections > 0 {
             tracing::warn!(
@@ -96,8 +104,9 @@ fn tell_guard(event: &Event) -> bool {
         Event::ChanceBound { from, to, units } => {
             tracing::info!(from, to, units, "fewer sources are stuck: fewer hosts list an IPv4 unit");
         }
-        Event::Withheld { prefix, cause, units, hosts } => {
-            tracing::warn!(%prefix, cause = because(*cause), units, hosts, "a prefix under carpet bombing is not listed, and the attack goes on; block the parts of it that may be listed, or take what forbids it out of the way");
+        Event::Withheld { prefix, cause, by, units, hosts } => {
+            let by = by.map(|by| by.to_string());
+            tracing::warn!(%prefix, cause = because(*cause), by, units, hosts, "a prefix under carpet bombing is not listed, and the attack goes on; block the parts of it that may be listed, or take what forbids it out of the way");
         }
         Event::UnitsFull { max } => {
             tracing::error!(
@@ -155,6 +164,9 @@ fn tell_host(event: &Event) -> bool {
             tracing::error!(%host, max = MAX_HOSTS, "too many hosts are known, the reports of this one are refused; hosts that are gone are forgotten only by a new log: see the runbook, or give hosts that come and go the names of those before them");
         }
         Event::HostJoined { host } => tracing::info!(%host, "host joined"),
+        Event::AddressesChanged { host, added, gone } => {
+            tracing::info!(%host, ?added, ?gone, "the addresses that a host names as its own changed; they are never listed");
+        }
         Event::HostLeft { host } => tracing::info!(%host, "host left"),
         _ => return false,
     }

@@ -10,8 +10,8 @@ use sekisho_model::{
 use sekisho_wire::{
     Reason,
     pb::v1::{
-        BlockRequest, Event, EventKind, ExplainRequest, GetPolicyRequest, GetStatusRequest,
-        ListEventsRequest, ReplayRequest, SetPolicyRequest, Tier, WatchEventsRequest,
+        BlockRequest, Event, EventKind, EventPlace, ExplainRequest, GetEntryRequest, GetPolicyRequest,
+        GetStatusRequest, ListEventsRequest, ReplayRequest, SetPolicyRequest, Tier, WatchEventsRequest,
         blocklist_service_server::BlocklistService, event_service_server::EventService,
         operator_service_server::OperatorService, replay_response, replay_service_server::ReplayService,
     },
@@ -219,6 +219,35 @@ async fn a_watcher_hears_of_what_comes_and_resumes_where_it_stood() {
         resumed.extend(message.event.as_ref().map(kind_of));
     }
     assert_eq!(resumed, kinds);
+    let free = || world.context.event_watchers.available_permits();
+    assert!(free() < EVENT_WATCHERS);
+    drop(again);
+    let all_gone = async {
+        while free() < EVENT_WATCHERS {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), all_gone)
+        .await
+        .expect("who went gives the place up, with no news to send");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_that_was_further_than_the_log_is_told() {
+    let world = World::start();
+    world.block("198.18.0.0/24", "").await.unwrap();
+    let (epoch, last) = (world.context.shared.epoch.0, world.context.shared.engine().index().0);
+    let watch = async |revision, ordinal| {
+        let after = Some(EventPlace { epoch, revision, ordinal });
+        let request = WatchEventsRequest { after, ..Default::default() };
+        Events(world.context.clone()).watch_events(Request::new(request)).await.map(drop)
+    };
+    assert!(watch(last, 9).await.is_ok(), "what comes next is told");
+    for beyond in [last + 1, 1 << 60] {
+        let refused = watch(beyond, 0).await.unwrap_err();
+        assert!(Reason::Behind.is_in(&refused) && refused.message().contains("--new-epoch"), "{refused}");
+    }
     world.stop().await;
 }
 
@@ -264,6 +293,27 @@ async fn an_address_is_explained_with_its_history_and_the_status_tells_the_quoru
         Blocklist(world.context.clone()).get_status(Request::new(GetStatusRequest {})).await.unwrap();
     let status = status.into_inner();
     assert_eq!((status.entries, status.quorums.unwrap().policy_drop, status.drop_quorum), (1, 3, 3));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_shows_who_keeps_it_up() {
+    let world = World::start();
+    world.set_policy("quorum: { suppress: 3, drop: 4 }", false).await.unwrap();
+    for (number, host) in (0u8..).zip(["a", "b", "c"]) {
+        let addresses: Vec<String> = (1..=8).map(|n| format!("203.0.113.{}", number * 8 + n)).collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        world.submit(Input::Batch(batch(host, 1, &addresses))).await;
+    }
+    let request = Request::new(GetEntryRequest { prefix: "203.0.113.7".into() });
+    let entry = Blocklist(world.context.clone()).get_entry(request).await.unwrap().into_inner();
+    assert!(entry.entry.unwrap().prefix.starts_with("203.0.113.") && entry.witnesses.is_empty());
+    let mut keepers: Vec<String> =
+        entry.standing.unwrap().keepers.into_iter().map(|one| one.host_id).collect();
+    keepers.sort_unstable();
+    assert_eq!(keepers, ["a", "b", "c"]);
+    let same = world.set_policy("quorum: { suppress: 3, drop: 4 }", false).await.unwrap_err();
+    assert!(Reason::Unchanged.is_in(&same), "{same}");
     world.stop().await;
 }
 

@@ -153,6 +153,7 @@ impl From<pb::GetStatusResponse> for Status {
             syn_acks_withheld: status.syn_acks_withheld,
             syn_acks_saved: status.syn_acks_saved,
             bypassed_hosts: status.bypassed_hosts,
+            unresolved_names: status.unresolved_names,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     args::Described,
     client::ask,
     errors::Failure,
+    explain::{Keeper, Standing},
     get::{self, lag, named, tier, witnessed},
     table::{Printer, Show, age, columns, moment, pairs, remaining, yes},
     view::{Entry, EntryDetail, Host, HostDetail, Reason, Stamp, Witness},
@@ -27,7 +28,8 @@ pub(crate) async fn run(
             let request = GetEntryRequest { prefix: prefix.to_string() };
             let answer = BlocklistServiceClient::new(channel).get_entry(ask(request)).await?.into_inner();
             let witnesses = answer.witnesses.into_iter().map(Witness::from).collect();
-            printer.print(&EntryDetail { entry: answer.entry.map(Entry::from), witnesses })?;
+            let standing = answer.standing.map(Standing::from);
+            printer.print(&EntryDetail { entry: answer.entry.map(Entry::from), witnesses, standing })?;
         }
         Described::Host { name } => {
             let request = GetHostRequest { host_id: name.to_string() };
@@ -42,6 +44,12 @@ pub(crate) async fn run(
 impl Show for EntryDetail {
     fn show(&self, _wide: bool, now: Moment) -> String {
         let entry = self.entry.as_ref().map(|entry| pairs(entry_pairs(entry, now))).unwrap_or_default();
+        // A prefix of many units has no witnesses of its own.
+        if self.witnesses.is_empty()
+            && let Some(standing) = &self.standing
+        {
+            return format!("{entry}\n{}", keepers(standing, now));
+        }
         let rows = self.witnesses.iter().map(|witness| {
             let seen = witness.seen_time.as_ref();
             let saw = if witness.hit { "hit".to_owned() } else { witness.retransmits.to_string() };
@@ -49,6 +57,21 @@ impl Show for EntryDetail {
         });
         format!("{entry}\n{}", columns(&["HOST", "ZONE", "SEEN", "RETRANSMITS"], rows))
     }
+}
+
+/// Who keeps an entry up.
+pub(crate) fn keepers(standing: &Standing, now: Moment) -> String {
+    let row = |keeper: &Keeper| {
+        let is_away = if keeper.away { "away" } else { "yes" };
+        vec![
+            keeper.host_id.clone(),
+            keeper.zone.clone(),
+            ago(keeper.seen_time.as_ref(), now),
+            yes(keeper.renews),
+            is_away.to_owned(),
+        ]
+    };
+    columns(&["HOST", "ZONE", "SEEN", "RENEWS", "CONNECTED"], standing.keepers.iter().map(row))
 }
 
 fn entry_pairs(entry: &Entry, now: Moment) -> Vec<(&'static str, String)> {

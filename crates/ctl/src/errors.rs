@@ -44,6 +44,9 @@ pub(crate) enum Failure {
     /// A data directory could not be replayed.
     #[error("{0}")]
     Replay(#[from] ReplayError),
+    /// A data directory, or a copy of one, is damaged.
+    #[error("{0}; nothing in it was changed: if it is a copy, make it again while its aggregator is stopped")]
+    Damaged(String),
     /// Standard output, or the process around it, failed.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -55,7 +58,9 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::Refused(status) if is_wrong(status) => 2,
             Self::Refused(_)
+            | Self::Damaged(_)
             | Self::Unsure { .. }
             | Self::Unreachable(_)
             | Self::Unsound(_)
@@ -65,6 +70,11 @@ impl Failure {
             Self::Unchanged(_) => 3,
         }
     }
+}
+
+/// Whether the operator wrote something that is wrong whatever the aggregator knows.
+fn is_wrong(status: &Status) -> bool {
+    [Reason::MalformedField, Reason::PolicyInvalid].iter().any(|reason| reason.is_in(status))
 }
 
 impl From<Status> for Failure {
@@ -156,6 +166,10 @@ mod tests {
             (Failure::from(pipe()), 0),
             (Failure::from(io::Error::from(io::ErrorKind::StorageFull)), 1),
             (Failure::Refused(status()), 1),
+            (Failure::Refused(Box::new(Reason::NeverListed.status("it is protected"))), 1),
+            (Failure::Refused(Box::new(Reason::MalformedField.status("too wide"))), 2),
+            (Failure::Refused(Box::new(Reason::PolicyInvalid.status("line 2"))), 2),
+            (Failure::Damaged("index 7 is damaged".into()), 1),
             (Failure::Unsure { status: status(), request_id: "deploy-7".into() }, 1),
             (Failure::Replay(ReplayError::Empty), 1),
             (Failure::from(anyhow::anyhow!("cannot reach it")), 1),

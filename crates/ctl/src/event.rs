@@ -33,6 +33,8 @@ pub(crate) struct Shown {
     pub(crate) what: String,
     /// What the operator can do about it; empty where nothing is to be done.
     pub(crate) advice: String,
+    /// The hosts by which it happened, where there are many.
+    pub(crate) hosts: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,6 +55,8 @@ enum Kind {
         #[serde(skip_serializing_if = "Option::is_none")]
         entry: Option<Entry>,
         reason: &'static str,
+        host_id: String,
+        name: String,
     },
     Allowed {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +72,7 @@ enum Kind {
         cause: &'static str,
         units: i32,
         hosts: i32,
+        by: String,
     },
     LimitReached {
         limit: &'static str,
@@ -145,6 +150,11 @@ enum Kind {
     HostRefused {
         host_id: String,
     },
+    HostAddressesChanged {
+        host_id: String,
+        added: Vec<String>,
+        gone: Vec<String>,
+    },
 }
 
 /// An operator's command.
@@ -209,9 +219,12 @@ impl From<Told> for Kind {
                 reason: by.reason().as_str_name(),
                 entry: by.entry.map(Entry::from),
             },
-            Told::Removed(by) => {
-                Self::Removed { reason: by.reason().as_str_name(), entry: by.entry.map(Entry::from) }
-            }
+            Told::Removed(by) => Self::Removed {
+                reason: by.reason().as_str_name(),
+                entry: by.entry.map(Entry::from),
+                host_id: by.host_id,
+                name: by.name,
+            },
             Told::Allowed(by) => Self::Allowed { entry: by.entry.map(AllowlistEntry::from) },
             Told::Disallowed(by) => Self::Disallowed {
                 reason: by.reason().as_str_name(),
@@ -222,6 +235,7 @@ impl From<Told> for Kind {
                 prefix: by.prefix,
                 units: by.units,
                 hosts: by.hosts,
+                by: by.by,
             },
             Told::LimitReached(by) => {
                 Self::LimitReached { limit: by.limit().as_str_name(), max: by.max, prefix: by.prefix }
@@ -259,6 +273,9 @@ impl From<Told> for Kind {
             Told::PolicyRefused(by) => Self::PolicyRefused { key: by.key, problem: by.problem },
             Told::NameChanged(by) => Self::NameChanged { name: by.name, addresses: by.addresses },
             Told::HostRefused(by) => Self::HostRefused { host_id: by.host_id },
+            Told::HostAddressesChanged(pb::HostAddressesChanged { host_id, added, gone }) => {
+                Self::HostAddressesChanged { host_id, added, gone }
+            }
         }
     }
 }

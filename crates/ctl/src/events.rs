@@ -16,7 +16,7 @@ use crate::{
     args::{EventsArgs, Format},
     client::{Page, ask, pages},
     errors::{Failure, describe, say},
-    event::Event,
+    event::{Event, Shown},
     retry::{backoff, is_for_good},
     table::{Printer, Show, clean, columns, moment, yaml},
     watch::SILENCE,
@@ -84,13 +84,22 @@ pub(crate) fn table(events: &[Event], wide: bool) -> String {
         if wide {
             row.push(event.ordinal.to_string());
         }
-        row.extend([shown.kind.clone(), shown.about.clone(), shown.what.clone()]);
+        row.extend([shown.kind.clone(), shown.about.clone(), what(shown, wide)]);
         if wide {
             row.push(shown.advice.clone());
         }
         row
     };
     columns(&head, events.iter().map(row))
+}
+
+/// What happened; `wide` names the hosts, too.
+fn what(shown: &Shown, wide: bool) -> String {
+    if wide && !shown.hosts.is_empty() {
+        format!("{} ({})", shown.what, shown.hosts)
+    } else {
+        shown.what.clone()
+    }
 }
 
 /// Prints each event as it happens, over broken streams and restarts of the aggregator, until it is
@@ -189,7 +198,7 @@ fn print(event: &Event, printer: &mut Printer<'_>) -> io::Result<()> {
         Format::Table | Format::Wide => {
             let (time, revision) = (moment(event.time.as_ref()), event.revision.to_string());
             let about = if event.shown.about.is_empty() { "-" } else { &event.shown.about };
-            let mut what = clean(&event.shown.what);
+            let mut what = clean(&what(&event.shown, printer.format == Format::Wide));
             if printer.format == Format::Wide && !event.shown.advice.is_empty() {
                 what = format!("{what}; do: {}", event.shown.advice);
             }

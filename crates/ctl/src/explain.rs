@@ -64,31 +64,34 @@ struct Explanation {
     past: Option<PastListings>,
     prefixes_past: Vec<PastListings>,
     forbidden: &'static str,
+    forbidden_by: String,
     wanted: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     standing: Option<Standing>,
     history: Vec<Event>,
 }
 
-#[derive(Serialize)]
+/// Who keeps an entry up.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Standing {
+pub(crate) struct Standing {
     #[serde(skip_serializing_if = "Option::is_none")]
     active_time: Option<Stamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     quiet_time: Option<Stamp>,
-    keepers: Vec<Keeper>,
+    pub(crate) keepers: Vec<Keeper>,
 }
 
-#[derive(Serialize)]
+/// A host that saw or hit something in it.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Keeper {
-    host_id: String,
-    zone: String,
+pub(crate) struct Keeper {
+    pub(crate) host_id: String,
+    pub(crate) zone: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    seen_time: Option<Stamp>,
-    renews: bool,
-    away: bool,
+    pub(crate) seen_time: Option<Stamp>,
+    pub(crate) renews: bool,
+    pub(crate) away: bool,
 }
 
 #[derive(Serialize)]
@@ -121,6 +124,8 @@ struct PrefixPicture {
     zones: i32,
     has_counter: bool,
     bombed: bool,
+    forbidden: &'static str,
+    forbidden_by: String,
 }
 
 #[derive(Serialize)]
@@ -137,6 +142,7 @@ impl From<ExplainResponse> for Explanation {
         Self {
             forbidden: of.forbidden().as_str_name(),
             wanted: of.wanted().as_str_name(),
+            forbidden_by: of.forbidden_by,
             unit: of.unit,
             time: of.time.map(Stamp),
             entry: of.entry.map(Entry::from),
@@ -183,6 +189,8 @@ impl From<pb::CounterWitness> for CounterWitness {
 impl From<pb::PrefixPicture> for PrefixPicture {
     fn from(of: pb::PrefixPicture) -> Self {
         Self {
+            forbidden: of.forbidden().as_str_name(),
+            forbidden_by: of.forbidden_by,
             prefix: of.prefix,
             units: of.units,
             least_units: of.least_units,

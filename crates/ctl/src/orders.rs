@@ -39,9 +39,9 @@ pub(crate) async fn block(
     let client = OperatorServiceClient::new(channel);
     let give = async || client.clone().block(ask(request.clone())).await;
     let answer = retry::order(&request.request_id, give).await?;
-    let entry = answer.entry.map(Entry::from);
+    let (entry, removed) = (answer.entry.map(Entry::from), answer.removed);
     let answered = Answered::new(&args.order, &request.request_id, answer.done_revision);
-    Ok(printer.print(&Blocked { entry, answered })?)
+    Ok(printer.print(&Blocked { entry, removed, answered })?)
 }
 
 /// Takes a prefix off the blocklist.
@@ -139,6 +139,12 @@ impl Answered {
 
     /// One line: what was `done` with `what`, or would be.
     pub(crate) fn sentence(&self, what: &str, done: &str, revision: i64) -> String {
+        if self.dry_run && self.done_revision != 0 {
+            let (what, before) = (clean(what), self.done_revision);
+            return format!(
+                "{what} {done} by the same request before (revision {before}): nothing would be done\n"
+            );
+        }
         let would = if self.dry_run { "would be " } else { "" };
         let before = if self.done_revision == 0 { "" } else { ", done before by the same request" };
         let at = match revision {
@@ -154,6 +160,8 @@ impl Answered {
 struct Blocked {
     #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<Entry>,
+    /// Narrower entries that it took the place of.
+    removed: Vec<String>,
     #[serde(flatten)]
     answered: Answered,
 }
@@ -166,7 +174,9 @@ impl Show for Blocked {
             _ => "blocked",
         };
         let done = format!("{done}{}", until(&moment(entry.expire_time.as_ref())));
-        self.answered.sentence(&entry.prefix, &done, entry.revision)
+        let first = self.answered.sentence(&entry.prefix, &done, entry.revision);
+        let removed = self.removed.iter().map(|prefix| self.answered.sentence(prefix, "replaced by it", 0));
+        std::iter::once(first).chain(removed).collect()
     }
 }
 

@@ -7,8 +7,9 @@ use std::{
 };
 
 use sekisho_model::Moment;
-use sekisho_wire::pb::v1::{
-    GetPolicyRequest, SetPolicyRequest, operator_service_client::OperatorServiceClient,
+use sekisho_wire::{
+    Reason,
+    pb::v1::{GetPolicyRequest, SetPolicyRequest, operator_service_client::OperatorServiceClient},
 };
 use serde::Serialize;
 use tonic::transport::Channel;
@@ -16,7 +17,7 @@ use tonic::transport::Channel;
 use crate::{
     args::PolicyArgs,
     client::ask,
-    errors::Failure,
+    errors::{Failure, describe},
     orders::{Answered, request_id},
     retry,
     table::{Printer, Show, clean},
@@ -46,10 +47,21 @@ pub(crate) async fn apply(
     };
     let client = OperatorServiceClient::new(channel);
     let give = async || client.clone().set_policy(ask(request.clone())).await;
-    let answer = retry::order(&request.request_id, give).await?;
+    let answer = retry::order(&request.request_id, give).await;
+    let answer = answer.map_err(|failure| of_file(failure, "--file", &args.file))?;
     let answered = Answered::new(&args.order, &request.request_id, answer.done_revision);
     let (revision, policy_yaml, removed) = (answer.revision, answer.policy_yaml, answer.removed);
     Ok(printer.print(&Applied { revision, policy_yaml, removed, answered })?)
+}
+
+/// The same failure, with the file that it is about.
+pub(crate) fn of_file(failure: Failure, flag: &str, path: &Path) -> Failure {
+    match failure {
+        Failure::Refused(status) if Reason::PolicyInvalid.is_in(&status) => {
+            Failure::Usage(format!("{flag} {}: {}", path.display(), describe(&status)))
+        }
+        other => other,
+    }
 }
 
 /// The text of a policy file, or of standard input for `-`.

@@ -9,7 +9,7 @@ use sekisho_wire::{
 };
 
 use crate::{
-    describe::{ago, when},
+    describe::{ago, keepers, when},
     event::Event,
     events,
     table::{clean, columns, moment, yes},
@@ -40,23 +40,11 @@ fn lines(sentences: &[String]) -> String {
 /// Who keeps the entry up, which may be wider than the address.
 fn kept_up(of: &ExplainResponse, now: Moment) -> String {
     let (Some(entry), Some(standing)) = (&of.entry, &of.standing) else { return String::new() };
-    let row = |keeper: &pb::Keeper| {
-        let seen = keeper.seen_time.map(Stamp);
-        let is_away = if keeper.away { "away" } else { "yes" };
-        vec![
-            keeper.host_id.clone(),
-            keeper.zone.clone(),
-            ago(seen.as_ref(), now),
-            yes(keeper.renews),
-            is_away.to_owned(),
-        ]
-    };
     if standing.keepers.is_empty() {
         return format!("No host keeps {} up.\n", clean(&entry.prefix));
     }
-    let rows = standing.keepers.iter().map(row);
-    let head = ["HOST", "ZONE", "SEEN", "RENEWS", "CONNECTED"];
-    format!("Who sees or hits something in {}:\n{}", clean(&entry.prefix), columns(&head, rows))
+    let keepers = keepers(&standing.clone().into(), now);
+    format!("Who sees or hits something in {}:\n{keepers}", clean(&entry.prefix))
 }
 
 fn seen(of: &ExplainResponse, now: Moment) -> String {
@@ -107,10 +95,11 @@ fn objections(of: &ExplainResponse, now: Moment) -> String {
         vec![witness.host_id.clone(), ago(seen.as_ref(), now), witness.connections.to_string()]
     };
     let rows = of.counter_witnesses.iter().map(row);
-    format!(
-        "Honest clients live there, so that evidence only suppresses it:\n{}",
-        columns(&["HOST", "SEEN", "CONNECTIONS"], rows)
-    )
+    let so = match of.entry.as_ref() {
+        Some(entry) if verdict::is_order(entry) => "; an order blocks it all the same",
+        _ => ", so that evidence only suppresses it",
+    };
+    format!("Honest clients live there{so}:\n{}", columns(&["HOST", "SEEN", "CONNECTIONS"], rows))
 }
 
 fn prefixes(of: &ExplainResponse) -> String {

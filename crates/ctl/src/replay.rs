@@ -4,10 +4,14 @@ mod offline;
 
 use std::io::{IsTerminal, stderr};
 
+use sekisho_history::replay::ReplayError;
 use sekisho_model::Moment;
-use sekisho_wire::pb::v1::{
-    self as pb, ReplayRequest, ReplayResponse, replay_response::Kind,
-    replay_service_client::ReplayServiceClient,
+use sekisho_wire::{
+    Reason,
+    pb::v1::{
+        self as pb, ReplayRequest, ReplayResponse, replay_response::Kind,
+        replay_service_client::ReplayServiceClient,
+    },
 };
 use serde::Serialize;
 use tokio::time::timeout;
@@ -16,6 +20,7 @@ use tonic::{Status, transport::Channel};
 use crate::{
     args::ReplayArgs,
     errors::{Failure, say},
+    policy,
     table::{Printer, Show, columns, moment, pairs, span},
     view::Stamp,
     watch::SILENCE,
@@ -38,10 +43,16 @@ pub(crate) async fn run(
     let request = ReplayRequest { policy_yaml, since };
     let silent = |_| Status::deadline_exceeded("the replay is silent");
     let mut client = ReplayServiceClient::new(channel);
-    let mut stream = timeout(SILENCE, client.replay(request)).await.map_err(silent)??.into_inner();
+    let refused = |status: Status| match Failure::from(status) {
+        // There is nothing to name otherwise.
+        Failure::Refused(status) if Reason::NotFound.is_in(&status) => ReplayError::Empty.into(),
+        failure => policy::of_file(failure, "--policy", &args.policy),
+    };
+    let stream = timeout(SILENCE, client.replay(request)).await.map_err(silent)?;
+    let mut stream = stream.map_err(refused)?.into_inner();
     let mut replay = Replay::default();
     let mut progress = Progress::new();
-    while let Some(message) = timeout(SILENCE, stream.message()).await.map_err(silent)?? {
+    while let Some(message) = timeout(SILENCE, stream.message()).await.map_err(silent)?.map_err(refused)? {
         replay.take(message, &mut progress)?;
     }
     if replay.summary.is_none() {

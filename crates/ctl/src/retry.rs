@@ -81,10 +81,11 @@ fn is_late(status: &Status) -> bool {
     matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled)
 }
 
-/// What was to be removed is not there, or what was to be blocked is so by a wider entry: nothing
-/// changed, and nothing needs to. Where no answer came, nobody knows.
+/// What was to be removed is not there, what was to be blocked is so by a wider entry, or the policy is in
+/// force: nothing changed, and nothing needs to. Where no answer came, nobody knows.
 fn refused(status: Status, id: &str) -> Failure {
-    if status.code() == Code::NotFound || Reason::AlreadyCovered.is_in(&status) {
+    let is_so = [Reason::AlreadyCovered, Reason::Unchanged].iter().any(|reason| reason.is_in(&status));
+    if status.code() == Code::NotFound || is_so {
         Failure::Unchanged(Box::new(status))
     } else if !id.is_empty() && (passes(&status) || is_late(&status) || Reason::LogUnavailable.is_in(&status))
     {

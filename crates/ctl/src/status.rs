@@ -39,6 +39,7 @@ impl Show for Status {
             ("Suppress quorum", suppress),
             ("Drop quorum", drop),
             ("Limits reached", reached(&self.limits_reached)),
+            ("Unresolved", unresolved(&self.unresolved_names)),
             ("Tracked units", self.tracked_units.to_string()),
             ("Connected hosts", self.connected_hosts.to_string()),
             ("Flooded hosts", self.flooded_hosts.to_string()),
@@ -56,7 +57,18 @@ impl Show for Status {
 fn quorums(status: &Status) -> [String; 2] {
     let Some(of) = &status.quorums else { return [String::new(), status.drop_quorum.to_string()] };
     [(of.suppress, of.policy_suppress), (of.drop, of.policy_drop)]
-        .map(|(quorum, policy)| format!("{quorum}: {}", quorum_by(of, quorum, policy)))
+        .map(|(quorum, policy)| format!("{quorum}{}: {}", in_zones(of), quorum_by(of, quorum, policy)))
+}
+
+/// The zones that a quorum must be in, where one is not enough.
+fn in_zones(of: &Quorums) -> String {
+    if of.min_zones > 1 { format!(" in {} zones", of.min_zones) } else { String::new() }
+}
+
+/// Names that protect nothing.
+fn unresolved(names: &[String]) -> String {
+    let is = |names: &[String]| format!("{}: names without an address protect nothing", names.join(", "));
+    if names.is_empty() { "none".to_owned() } else { is(names) }
 }
 
 /// What makes the quorum for IPv4 `quorum`, where the policy asks for `policy`.

@@ -8,6 +8,8 @@ use sekisho_model::Moment;
 use sekisho_wire::readable;
 use serde::{Serialize, Serializer};
 
+use crate::explain::Standing;
+
 /// A moment, in RFC 3339.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp(pub(crate) Timestamp);
@@ -94,6 +96,9 @@ pub(crate) struct EntryDetail {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) entry: Option<Entry>,
     pub(crate) witnesses: Vec<Witness>,
+    /// None for an order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) standing: Option<Standing>,
 }
 
 /// A host that saw a unit stuck.
@@ -235,6 +240,7 @@ pub(crate) struct Status {
     pub(crate) syn_acks_withheld: i64,
     pub(crate) syn_acks_saved: i64,
     pub(crate) bypassed_hosts: i64,
+    pub(crate) unresolved_names: Vec<String>,
 }
 
 /// The quorums as they are.

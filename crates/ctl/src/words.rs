@@ -42,6 +42,11 @@ pub(crate) fn cause(cause: Cause) -> &'static str {
     }
 }
 
+/// The same with what it is by, where that is told.
+pub(crate) fn caused(of: Cause, by: &str) -> String {
+    if by.is_empty() { cause(of).to_owned() } else { format!("{} ({by})", cause(of)) }
+}
+
 /// A limit as the key that it has in the policy.
 pub(crate) fn limit(limit: Limit) -> &'static str {
     match limit {

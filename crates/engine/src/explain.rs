@@ -42,6 +42,8 @@ pub struct Explanation {
     pub prefixes_past: Vec<PastListing>,
     /// What would keep it off if its quorum was met.
     pub forbidden: Option<Cause>,
+    /// What forbids it, if it is not so by nature or by a limit.
+    pub forbidden_by: Option<Prefix>,
     /// The tier that evidence asks for now; none if no quorum is met.
     pub wanted: Option<Tier>,
 }
@@ -162,4 +164,8 @@ pub struct PrefixPicture {
     pub has_counter: bool,
     /// Whether it is bombed.
     pub is_bombed: bool,
+    /// What keeps it off, limits apart, or would if it was bombed.
+    pub forbidden: Option<Cause>,
+    /// What forbids it, if it is not so by nature.
+    pub forbidden_by: Option<Prefix>,
 }

@@ -1,6 +1,7 @@
 //! The picture of one address, put together from everything that the decision looks at.
 
 use alloc::{
+    borrow::ToOwned,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -29,6 +30,7 @@ impl Engine {
             seen.iter().filter(|one| self.counts(one, now)).map(|one| one.host()).collect();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let entry = self.entries.covering(&Prefix::host(address), now).next();
+        let forbidden = if entry.is_some() { None } else { self.cause(&prefix, now) };
         Explanation {
             unit: prefix,
             now,
@@ -48,7 +50,8 @@ impl Engine {
             prefixes: self.explain_prefixes(unit, now),
             past: self.past.get(&prefix).copied(),
             prefixes_past: self.past_of_prefixes(unit),
-            forbidden: if entry.is_some() { None } else { self.cause(&prefix, now) },
+            forbidden,
+            forbidden_by: forbidden.and_then(|cause| self.forbidding(&prefix, cause, now)),
             wanted: self.wanted(unit, seen, now),
         }
     }
@@ -56,7 +59,9 @@ impl Engine {
     fn protection_text(&self, prefix: Prefix, protection: Protection) -> String {
         match protection {
             Protection::Host(_) | Protection::Name(_) | Protection::Prefix(_) => {
-                self.protected_refusal(prefix, protection).to_string()
+                // Without what to do about an order, which stands behind it.
+                let refusal = self.protected_refusal(prefix, protection).to_string();
+                refusal.split("; ").next().unwrap_or_default().to_owned()
             }
             Protection::Private => format!("{prefix} is private, and never.private of the policy is true"),
             Protection::Unlistable => {
@@ -65,8 +70,8 @@ impl Engine {
         }
     }
 
-    /// Who keeps up the entry at `prefix`, and when it ends early; none for an order.
-    fn explain_standing(&self, prefix: &Prefix, now: Moment) -> Option<StandingPicture> {
+    /// Who keeps up the entry at `prefix` at `now`, and when it ends early; none for an order.
+    pub fn explain_standing(&self, prefix: &Prefix, now: Moment) -> Option<StandingPicture> {
         let (standing, horizon) = (self.standings.get(prefix)?, self.horizon_at(now));
         let keeper = |one: &Sighting| {
             let record = self.hosts.by_number(one.host())?;
@@ -136,6 +141,7 @@ impl Engine {
             let prefix = block.widened(length);
             let (picture, least) = (self.picture(&prefix, now), self.least_units(&prefix));
             let hosts: Vec<u32> = picture.hosts.keys().copied().collect();
+            let forbidden = self.forbidden(&prefix, now);
             PrefixPicture {
                 prefix,
                 units: count(picture.units.len()),
@@ -148,6 +154,8 @@ impl Engine {
                 has_counter: self.counter.has_in(&prefix, self.horizon_at(now)),
                 is_bombed: self.policy.prefix_tier.is_some()
                     && self.is_bombed(&picture, least, Tier::Suppress),
+                forbidden,
+                forbidden_by: forbidden.and_then(|cause| self.forbidding(&prefix, cause, now)),
             }
         };
         (self.widest(block.is_ipv4())..=block.length()).rev().map(picture).collect()

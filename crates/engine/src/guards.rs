@@ -158,7 +158,8 @@ impl Engine {
         // Single units are held back for good cause all the time; a whole prefix is worth a word.
         if !is_unit(&prefix) && self.is_worth_saying(&prefix) {
             let (units, hosts) = self.seen_in(&prefix);
-            step.events.push(Event::Withheld { prefix, cause, units, hosts });
+            let by = self.forbidding(&prefix, cause, self.now);
+            step.events.push(Event::Withheld { prefix, cause, by, units, hosts });
         }
     }
 

@@ -7,7 +7,7 @@ use sekisho_model::{HostId, Prefix, Zone, limits::MAX_HOST_ADDRESSES};
 
 use crate::{
     engine::Engine,
-    outcome::{End, Event},
+    outcome::{Event, Owner},
     protected::canonical,
     step::Step,
 };
@@ -31,7 +31,14 @@ impl Engine {
         self.hosts.set_presence(number, true, Some(zone));
         step.events.push(Event::HostJoined { host: id.clone() });
         self.protected.set_host(&before, &addresses);
-        self.clear(&addresses, step);
+        let without = |all: &[IpAddr], others: &[IpAddr]| -> Vec<IpAddr> {
+            all.iter().filter(|one| others.binary_search(one).is_err()).copied().collect()
+        };
+        let (added, gone) = (without(&addresses, &before), without(&before, &addresses));
+        if !added.is_empty() || !gone.is_empty() {
+            step.events.push(Event::AddressesChanged { host: id.clone(), added, gone });
+        }
+        self.clear(&addresses, &Owner::Host(id.clone()), step);
     }
 
     /// A host's report stream ended.
@@ -45,13 +52,13 @@ impl Engine {
         step.events.push(Event::HostLeft { host: id.clone() });
     }
 
-    /// Takes every entry that holds one of `addresses` off the blocklist: they are protected now.
-    pub(crate) fn clear(&mut self, addresses: &[IpAddr], step: &mut Step) {
+    /// Takes every entry that holds one of `addresses` off the blocklist: they are `owner`'s, and protected now.
+    pub(crate) fn clear(&mut self, addresses: &[IpAddr], owner: &Owner, step: &mut Step) {
         for address in addresses {
             let found = self.entries.overlapping(&Prefix::host(*address), self.now);
             let found: Vec<Prefix> = found.map(|entry| entry.prefix).collect();
             for prefix in found {
-                self.drop_entry(&prefix, End::Never, step);
+                self.drop_owned(&prefix, owner, step);
             }
         }
     }

@@ -55,6 +55,6 @@ pub use explain::{
 };
 pub use hosts::{Held, HostRecord, Meter};
 pub use outcome::{
-    AllowanceEnd, Cause, End, Event, Flood, Limit, OrderPreview, OrderResult, Outcome, Retier,
+    AllowanceEnd, Cause, End, Event, Flood, Limit, OrderPreview, OrderResult, Outcome, Owner, Retier,
 };
 pub use refusal::Refusal;

@@ -8,6 +8,7 @@ use crate::{
     engine::{Engine, Recent},
     outcome::{Cause, Event, Retier},
     past::ttl,
+    protected::Protection,
     standing::{Standing, is_unit},
     step::Step,
     witness::{Sighting, Witnesses, since},
@@ -121,6 +122,23 @@ impl Engine {
             // A prefix takes the place of what evidence listed inside it.
             let stays = overlapping.any(|entry| is_unit(prefix) || !entry.reason.is_evidence());
             stays.then_some(Cause::Covered)
+        }
+    }
+
+    /// What forbids `prefix` for this cause: an entry, an allowance, a hold, or what is never listed.
+    pub(crate) fn forbidding(&self, prefix: &Prefix, cause: Cause, now: Moment) -> Option<Prefix> {
+        match cause {
+            Cause::Never => match self.protected.why(prefix)? {
+                Protection::Prefix(by) | Protection::Name(by) | Protection::Host(by) => Some(by),
+                Protection::Unlistable | Protection::Private => None,
+            },
+            Cause::Allowed => self.allowlist.overlapping(prefix, now).next().map(|one| one.prefix),
+            Cause::Held => self.holds.overlapping(prefix, now).next().map(|one| one.prefix),
+            Cause::Covered => {
+                let stays = |one: &&Entry| is_unit(prefix) || !one.reason.is_evidence();
+                self.entries.overlapping(prefix, now).find(stays).map(|one| one.prefix)
+            }
+            Cause::Limit(_) => None,
         }
     }
 

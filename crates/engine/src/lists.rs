@@ -4,7 +4,7 @@ use sekisho_model::{Allowed, Entry, Key, List, Member, Prefix, Unit};
 
 use crate::{
     engine::Engine,
-    outcome::{AllowanceEnd, End, Event},
+    outcome::{AllowanceEnd, End, Event, Owner},
     standing::is_unit,
     step::Step,
 };
@@ -45,6 +45,15 @@ impl Engine {
     /// What ended by itself is remembered as one listing more; what gave way to another entry with those that
     /// it had. An entry that was undone was no attack.
     pub(crate) fn drop_entry(&mut self, prefix: &Prefix, why: End, step: &mut Step) {
+        self.take_off(prefix, why, None, step);
+    }
+
+    /// The same of one that has an address of `owner`, which is never listed.
+    pub(crate) fn drop_owned(&mut self, prefix: &Prefix, owner: &Owner, step: &mut Step) {
+        self.take_off(prefix, End::Never, Some(owner.clone()), step);
+    }
+
+    fn take_off(&mut self, prefix: &Prefix, why: End, owner: Option<Owner>, step: &mut Step) {
         let Some(entry) = self.entries.remove(prefix) else { return };
         self.forget_standing(prefix);
         match why {
@@ -63,7 +72,7 @@ impl Engine {
         }
         let before = blocked(&entry);
         self.account(before.key(), Some(before), None, step);
-        step.events.push(Event::Removed { entry, why });
+        step.events.push(Event::Removed { entry, why, owner });
     }
 
     fn forget_standing(&mut self, prefix: &Prefix) {

@@ -83,7 +83,12 @@ impl Engine {
             return Err(Refusal::Allowlisted { prefix, allowed: allowed.prefix });
         }
         if let Some(wider) = self.entries.covering(&prefix, now).find(|entry| entry.prefix != prefix) {
-            return Err(Refusal::Covered { prefix, entry: wider.prefix });
+            let (entry, gentler) = (wider.prefix, wider.tier);
+            return Err(if gentler < tier {
+                Refusal::CoveredGentler { prefix, entry, tier: gentler, wanted: tier }
+            } else {
+                Refusal::Covered { prefix, entry, tier: gentler }
+            });
         }
         let covered: Vec<Prefix> = self.entries.overlapping(&prefix, now).map(|entry| entry.prefix).collect();
         if covered.is_empty() && !self.has_room(now) {
@@ -134,6 +139,9 @@ impl Engine {
 
     fn check_policy(&self, policy: &Policy, now: Moment) -> Result<Vec<Change>, Refusal> {
         policy.check().map_err(|error| Refusal::Policy { error })?;
+        if *policy == self.policy {
+            return Err(Refusal::SamePolicy);
+        }
         let never = self.forbidden_by(policy, now);
         let under =
             self.prefixes_under(policy, now).into_iter().filter(|(prefix, _)| !never.contains(prefix));

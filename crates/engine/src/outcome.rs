@@ -56,6 +56,15 @@ pub enum End {
     Policy,
 }
 
+/// Whose address is never listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A host's own.
+    Host(HostId),
+    /// A DNS name's on the policy's never-list.
+    Name(String),
+}
+
 /// Why an entry's tier changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Retier {
@@ -144,6 +153,8 @@ pub enum Event {
         entry: Entry,
         /// Why.
         why: End,
+        /// Whose address it has, where that is why it is never listed.
+        owner: Option<Owner>,
     },
     /// A prefix was put on the allowlist, or its time there was set anew.
     Allowed {
@@ -164,6 +175,9 @@ pub enum Event {
         prefix: Prefix,
         /// Why.
         cause: Cause,
+        /// What forbids it: the entry, the allowance, what is held off, or what is never listed; none where it is so
+        /// by nature.
+        by: Option<Prefix>,
         /// Units of it that are stuck.
         units: u32,
         /// Hosts that saw them.
@@ -296,6 +310,15 @@ pub enum Event {
     HostJoined {
         /// Who.
         host: HostId,
+    },
+    /// The addresses that a host names as its own changed: they are never listed.
+    AddressesChanged {
+        /// Who.
+        host: HostId,
+        /// Those that it has now and had not.
+        added: Vec<IpAddr>,
+        /// Those that it had.
+        gone: Vec<IpAddr>,
     },
     /// A host's report stream ended.
     HostLeft {

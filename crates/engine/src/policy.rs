@@ -7,7 +7,7 @@ use sekisho_model::{Moment, OperatorId, Policy, Prefix, Tier, never};
 
 use crate::{
     engine::Engine,
-    outcome::{End, Event, Retier},
+    outcome::{End, Event, Owner, Retier},
     step::Step,
 };
 
@@ -79,7 +79,7 @@ impl Engine {
             Some(own) if before.as_ref() == Some(&own) => {}
             Some(own) => {
                 step.events.push(Event::NameChanged { name: name.to_string(), addresses: own.clone() });
-                self.clear(&own, step);
+                self.clear(&own, &Owner::Name(name.to_string()), step);
             }
             None => self.counters.unknown_names += 1,
         }

@@ -72,6 +72,11 @@ impl Engine {
         self.protected.addresses_of(name).map(<[IpAddr]>::to_vec)
     }
 
+    /// The DNS names of the never-list that have no address, so that they protect nothing; sorted.
+    pub fn unresolved_names(&self) -> impl Iterator<Item = &str> {
+        self.protected.names().filter(|(_, addresses)| addresses.is_empty()).map(|(name, _)| name.as_str())
+    }
+
     /// All hosts ever seen, sorted by id.
     pub fn hosts(&self) -> impl Iterator<Item = &HostRecord> {
         self.hosts.iter()

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::{fmt, time::Duration};
 
-use sekisho_model::{HostId, PolicyError, Prefix, Revision, limits::MAX_REASON_BYTES};
+use sekisho_model::{HostId, PolicyError, Prefix, Revision, Tier, limits::MAX_REASON_BYTES};
 
 /// Why an order is refused. Its text tells an operator what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,14 +105,34 @@ pub enum Refusal {
         /// What is allowed.
         allowed: Prefix,
     },
-    /// A wider entry blocks it already.
-    #[error("{prefix} is blocked already, by the entry {entry}; unblock that first to replace it")]
+    /// A wider entry does to it already what was ordered, or more.
+    #[error("{prefix} is blocked already, at {tier} by the entry {entry}; unblock that first to replace it")]
     Covered {
         /// What was to be blocked.
         prefix: Prefix,
         /// The wider entry.
         entry: Prefix,
+        /// Its tier.
+        tier: Tier,
     },
+    /// A wider entry does less to it than was ordered.
+    #[error(
+        "{prefix} is only at {tier}, by the entry {entry}, and entries never nest; block {entry} at {wanted} \
+         instead, or unblock {entry}, of which evidence then lists nothing while the hold lasts, and order this again"
+    )]
+    CoveredGentler {
+        /// What was to be blocked.
+        prefix: Prefix,
+        /// The wider entry.
+        entry: Prefix,
+        /// Its tier.
+        tier: Tier,
+        /// The tier that was ordered.
+        wanted: Tier,
+    },
+    /// The policy is in force as it is.
+    #[error("this policy is in force already; nothing to change")]
+    SamePolicy,
     /// The blocklist is full.
     #[error("the blocklist is full with {max} entries; raise limits.entries in the policy or unblock some")]
     BlocklistFull {

@@ -82,7 +82,7 @@ pub const WIDEST_BLOCK_V4: u8 = 16;
 pub const WIDEST_BLOCK_V6: u8 = 32;
 /// Holds that unblocked prefixes may have at the same time.
 pub const MAX_HOLDS: usize = 1_000_000;
-/// Addresses that are kept for one DNS name on the never-list; the lowest ones are.
+/// Addresses that are kept for one DNS name on the never-list: first those that are kept already.
 pub const MAX_NAME_ADDRESSES: usize = 256;
 /// Longest that an allowance may last; what "for ever" is written as, since every element in the
 /// kernel has a timeout.

@@ -3,9 +3,11 @@
 
 mod file;
 mod values;
+mod words;
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -36,12 +38,10 @@ pub enum LoadError {
         error: io::Error,
     },
     /// It is too long.
-    #[error("{}: it has {bytes} bytes; a policy has at most {MAX_FILE_BYTES}", path.display())]
+    #[error("{}: it is too long; a policy has at most {MAX_FILE_BYTES} bytes", path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
-        /// Its length.
-        bytes: u64,
     },
     /// Its text is no policy.
     #[error("{}:{}: {}", path.display(), wrong.line, wrong.problem)]
@@ -59,11 +59,13 @@ pub enum LoadError {
 /// One line: the file, the line in it, what is wrong and what is allowed.
 pub fn load(path: &Path) -> Result<Policy, LoadError> {
     let unreadable = |error| LoadError::Unreadable { path: path.into(), error };
-    let bytes = fs::metadata(path).map_err(unreadable)?.len();
-    if bytes > MAX_FILE_BYTES {
-        return Err(LoadError::TooLong { path: path.into(), bytes });
+    let mut text = String::new();
+    // A device has no length: it is read up to the limit, and no further.
+    let file = fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(LoadError::TooLong { path: path.into() });
     }
-    let text = fs::read_to_string(path).map_err(unreadable)?;
     parse(&text).map_err(|wrong| LoadError::Wrong { path: path.into(), wrong })
 }
 
@@ -76,40 +78,22 @@ pub fn parse(text: &str) -> Result<Policy, PolicyFileError> {
         return Ok(Policy::default());
     }
     let file: file::File = serde_saphyr::from_str(text).map_err(|error| {
-        let line = error.location().map_or(1, |location| location.line());
-        let problem = error.without_snippet().to_string();
-        PolicyFileError { line, problem: problem.lines().next().unwrap_or_default().to_owned() }
+        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+        let there = usize::try_from(line).ok().and_then(|line| text.lines().nth(line.saturating_sub(1)));
+        let said = error.without_snippet().to_string();
+        PolicyFileError { line, problem: words::meant(&said, there.unwrap_or_default(), column) }
     })?;
     let policy = file.policy();
-    policy
-        .check()
-        .map_err(|error| PolicyFileError { line: line_of(text, error.key), problem: error.to_string() })?;
+    policy.check().map_err(|error| PolicyFileError {
+        line: words::line_of(text, error.key),
+        problem: error.to_string(),
+    })?;
     Ok(policy)
 }
 
 /// A policy as the text of a policy file, every key: [`parse`] gives the same policy again.
 pub fn to_yaml(policy: &Policy) -> String {
     sekisho_wire::policy::yaml(policy)
-}
-
-/// The line of the last part of `key` (as `quorum.drop`), below the line of its first part.
-fn line_of(text: &str, key: &str) -> u64 {
-    let mut rest = text.lines().zip(1..).peekable();
-    let mut at = 1;
-    for part in key.split('.') {
-        let has = |line: &str| {
-            line.match_indices(part)
-                .any(|(start, _)| line[start + part.len()..].trim_start().starts_with(':'))
-        };
-        while let Some((line, number)) = rest.peek() {
-            if has(line) {
-                at = *number;
-                break;
-            }
-            rest.next();
-        }
-    }
-    at
 }
 
 #[cfg(test)]

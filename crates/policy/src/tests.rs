@@ -122,12 +122,42 @@ fn errors_name_the_line_and_what_is_allowed() {
         ("ttl:\n  quiet:\n", 2, ""),
         ("never:\n  names: [\"..\"]\n", 2, "is no DNS name"),
         ("never:\n  names: [198.51.100.1]\n", 2, "is no DNS name"),
+        ("never:\n  names: [\"127.1\"]\n", 2, "is no DNS name"),
+        ("never:\n  names: [a.0x7f]\n", 2, "is no DNS name"),
+        ("never:\n  names: [0x7F000001]\n", 2, "is no DNS name"),
+        ("quorum:\n  drop: 3\n  # drop: as many as it takes\n  suppress: 4\n", 4, "quorum.suppress: must be"),
+        ("# window: short\n\"quorum\":\n  'drop': 65\n", 3, "quorum.drop: must be from 1 to 64"),
+        ("quorum: { suppress: 2, drop: -1 }\n", 1, "quorum.drop: must be from 1 to 64"),
+        ("min_retransmits: 999\n", 1, "min_retransmits: must be from 1 to 5"),
+        ("window: 5m\nwindow: 6m\n", 2, "\"window\" is there twice"),
+        ("window: 5m\n---\nwindow: 6m\n", 3, "a second document begins here"),
+        ("never:\n  private: maybe\n", 2, "must be true or false"),
+        ("never:\n  prefixes: 5\n", 2, "must be a list"),
+        ("quorum: 5\n", 1, "must be keys with values"),
         ("window: [\n", 1, ""),
     ] {
         let said = said(text);
         assert!(said.starts_with(&format!("{line}: ")) && said.contains(part), "{text} gives {said}");
-        assert!(!said.contains('\n'), "{said}");
+        let is_plain = ["Options", "Option<", "from_str", "u32", "u8", "scalar", "at line"];
+        assert!(!said.contains('\n') && !is_plain.iter().any(|word| said.contains(word)), "{said}");
     }
+}
+
+#[test]
+fn an_endless_file_is_read_up_to_the_limit() {
+    let endless = load(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert!(endless.contains("at most 4194304 bytes"), "{endless}");
+}
+
+#[test]
+fn names_are_those_of_dns() {
+    for name in
+        ["a.example", "xn--bcher-kva.example", "0x7f.example", "1.2.example", "localhost", "_a.example"]
+    {
+        assert!(parse(&format!("never: {{ names: [\"{name}\"] }}")).is_ok(), "{name}");
+    }
+    let bomb = format!("window: &a 5m\nnever: {{ names: [{}] }}\n", ["*a"; 400].join(","));
+    assert!(said(&bomb).contains("too many aliases"), "{}", said(&bomb));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The values of a policy file: each reads its text, or says what is allowed.
 
-use std::{fmt::Display, net::IpAddr, str::FromStr, time::Duration};
+use std::{fmt::Display, str::FromStr, time::Duration};
 
 use sekisho_model::Tier;
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -72,10 +72,14 @@ impl FromStr for Name {
         let label = |label: &str| {
             !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-')
         };
-        let good = (1..=253).contains(&text.len())
+        // "127.1" and "0x7f000001" are other ways to write an address, and no names.
+        let last = text.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+        let hex = last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let is_number = hex || last.bytes().all(|byte| byte.is_ascii_digit());
+        let good = !is_number
+            && (1..=253).contains(&text.len())
             && text.bytes().all(plain)
-            && text.split('.').all(label)
-            && text.parse::<IpAddr>().is_err();
+            && text.split('.').all(label);
         let wrong = || {
             format!("\"{text}\" is no DNS name; write api.example.com, and addresses under never.prefixes")
         };

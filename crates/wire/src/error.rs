@@ -29,6 +29,10 @@ pub enum Reason {
     Allowlisted,
     /// A wider entry covers the prefix.
     AlreadyCovered,
+    /// A wider entry covers the prefix at a gentler tier than was ordered.
+    CoveredGentler,
+    /// What was ordered is so already.
+    Unchanged,
     /// There is no such entry, allowance or host.
     NotFound,
     /// The request id was used for another order.
@@ -66,6 +70,8 @@ impl Reason {
             Self::NeverListed => "NEVER_LISTED",
             Self::Allowlisted => "ALLOWLISTED",
             Self::AlreadyCovered => "ALREADY_COVERED",
+            Self::CoveredGentler => "COVERED_GENTLER",
+            Self::Unchanged => "UNCHANGED",
             Self::NotFound => "NOT_FOUND",
             Self::RequestReused => "REQUEST_REUSED",
             Self::PolicyInvalid => "POLICY_INVALID",
@@ -91,7 +97,9 @@ impl Reason {
             | Self::ObservationFromFuture
             | Self::NeverListed
             | Self::PolicyInvalid => Code::InvalidArgument,
-            Self::Allowlisted | Self::AlreadyCovered => Code::FailedPrecondition,
+            Self::Allowlisted | Self::AlreadyCovered | Self::CoveredGentler | Self::Unchanged => {
+                Code::FailedPrecondition
+            }
             Self::NotFound => Code::NotFound,
             Self::RequestReused => Code::AlreadyExists,
             Self::LogTruncated => Code::OutOfRange,

@@ -2,16 +2,15 @@
 
 use std::time::Instant;
 
-use sekisho_kernel::{
-    Diag,
-    probe::{self, Conntrack, Tracepoint},
-};
+use sekisho_kernel::{Diag, Tracked};
+use sekisho_model::Sensor;
 
 use super::{Finding, State};
+use crate::sensor::{Unused, open};
 
 /// All of it.
 pub fn look() -> Vec<Finding> {
-    vec![sockets(), endings(), conntrack(probe::conntrack()), tracepoint(&probe::tracepoint())]
+    vec![sockets(), endings(), conntrack(), further(Sensor::Tracepoint)]
 }
 
 fn sockets() -> Finding {
@@ -39,35 +38,30 @@ fn endings() -> Finding {
     }
 }
 
-fn conntrack(found: Conntrack) -> Finding {
-    let name = "conntrack";
-    match found {
-        Conntrack::Absent => {
-            Finding::new(name, State::Absent, "it is not loaded here, and is never loaded for this program")
-        }
-        Conntrack::Present { entries: 0, .. } => {
-            Finding::new(name, State::Absent, "nothing is tracked in this network namespace")
-        }
-        Conntrack::Present { entries, limit } if entries.saturating_mul(10) >= limit.saturating_mul(9) => {
-            Finding::new(name, State::Suspicious, format!("{entries} entries of at most {limit}"))
+fn conntrack() -> Finding {
+    match Tracked::read() {
+        Some(tracked) if is_nearly_full(&tracked) => {
+            let what = format!("{} connections of at most {} are tracked", tracked.count, tracked.limit);
+            Finding::new("conntrack", State::Suspicious, what)
                 .advise("raise net.netfilter.nf_conntrack_max: what finds no room is dropped by the kernel")
         }
-        Conntrack::Present { entries, limit } => {
-            Finding::works(name, format!("in use: {entries} entries of at most {limit}"))
-        }
+        _ => further(Sensor::Conntrack),
     }
 }
 
-fn tracepoint(found: &Tracepoint) -> Finding {
-    let name = "tracepoint";
-    let absent = |what: &str| Finding::new(name, State::Absent, what);
-    match found {
-        Tracepoint::Readable => Finding::works(name, "tcp:tcp_retransmit_synack may be read"),
-        Tracepoint::NotMounted => absent("tracefs is not mounted")
-            .advise("mount -t tracefs nodev /sys/kernel/tracing, to see every network namespace at once"),
-        Tracepoint::Refused => absent("tcp:tcp_retransmit_synack may not be read")
-            .advise("run as root, to see every network namespace at once"),
-        Tracepoint::Absent => absent("the kernel has no tcp:tcp_retransmit_synack"),
+fn is_nearly_full(tracked: &Tracked) -> bool {
+    tracked.count > 0 && tracked.count.saturating_mul(10) >= tracked.limit.saturating_mul(9)
+}
+
+/// A sensor beside sock_diag, taken into use as the agent would by itself.
+fn further(sensor: Sensor) -> Finding {
+    found(sensor, open(sensor, true).map(drop))
+}
+
+fn found(sensor: Sensor, opened: Result<(), Unused>) -> Finding {
+    match opened {
+        Ok(()) => Finding::works(sensor.as_str(), "can be used, and is used where --sensors is auto"),
+        Err(unused) => Finding::new(sensor.as_str(), State::Absent, unused.to_string()),
     }
 }
 
@@ -77,17 +71,16 @@ mod tests {
 
     #[test]
     fn a_full_table_of_connections_is_suspicious() {
-        let state = |entries, limit| conntrack(Conntrack::Present { entries, limit }).state;
-        assert_eq!(state(0, 100), State::Absent);
-        assert_eq!(state(89, 100), State::Works);
-        assert_eq!(state(90, 100), State::Suspicious);
-        assert_eq!(conntrack(Conntrack::Absent).state, State::Absent);
+        let is_full = |count, limit| is_nearly_full(&Tracked { count, limit });
+        assert_eq!([is_full(0, 0), is_full(89, 100), is_full(90, 100)], [false, false, true]);
     }
 
     #[test]
     fn the_sensors_are_no_failure_but_the_first() {
-        let found = [Tracepoint::NotMounted, Tracepoint::Refused, Tracepoint::Absent];
-        assert!(found.iter().all(|found| tracepoint(found).state == State::Absent));
+        for unused in [Unused::NotYet("not yet"), Unused::Never("never".into())] {
+            assert_eq!(found(Sensor::Tracepoint, Err(unused)).state, State::Absent);
+        }
+        assert_eq!(found(Sensor::Conntrack, Ok(())).state, State::Works);
         assert_eq!(sockets().state, State::Works);
     }
 }

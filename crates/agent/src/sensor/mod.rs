@@ -19,7 +19,10 @@ use sekisho_observe::{Observer, Seen};
 use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use self::counts::{LookCounts, SensorCounts};
+pub use self::{
+    counts::{LookCounts, SensorCounts},
+    source::{Unused, open},
+};
 use self::{
     slot::{Outcome, Slot},
     source::Look,

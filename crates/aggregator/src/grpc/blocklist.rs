@@ -27,6 +27,9 @@ use crate::{
 /// Events that an explanation tells.
 const HISTORY: usize = 50;
 
+/// Names without an address that the status tells.
+const UNRESOLVED: usize = 100;
+
 /// The service.
 pub struct Blocklist(pub Context);
 
@@ -88,7 +91,9 @@ impl BlocklistService for Blocklist {
         let explained = unit.map(|_| engine.explain(entry.prefix.address(), self.0.shared.now()));
         let witnesses = explained.map(|explained| explained.witnesses).unwrap_or_default();
         let witnesses = witnesses.iter().map(explain::witness).collect();
-        Ok(Response::new(GetEntryResponse { entry: Some(readable::entry(entry)), witnesses }))
+        let standing = engine.explain_standing(&entry.prefix, self.0.shared.now());
+        let standing = standing.as_ref().map(explain::standing);
+        Ok(Response::new(GetEntryResponse { entry: Some(readable::entry(entry)), witnesses, standing }))
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
@@ -156,6 +161,7 @@ impl BlocklistService for Blocklist {
             syn_acks_withheld: large(benefit.withheld),
             syn_acks_saved: large(benefit.saved),
             bypassed_hosts: large(self.0.roster.answering(|answers| answers.bypassed)),
+            unresolved_names: engine.unresolved_names().take(UNRESOLVED).map(str::to_owned).collect(),
         }))
     }
 }

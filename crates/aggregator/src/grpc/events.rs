@@ -96,6 +96,15 @@ fn after(context: &Context, place: Option<&EventPlace>) -> Result<EventId, Statu
     if place.revision < 0 {
         return Err(wrong().into());
     }
+    // Nothing of this log would ever come after it: the reader saw more of it than is here.
+    let last = context.shared.engine().index();
+    if Revision(place.revision) > last {
+        return Err(Reason::Behind.status(format!(
+            "this aggregator's log ends at {last}, before the place {}: an older one was restored; start it \
+             once with --new-epoch, or begin anew",
+            place.revision
+        )));
+    }
     Ok(EventId { index: Revision(place.revision), ordinal })
 }
 
@@ -195,6 +204,11 @@ impl std::str::FromStr for Token {
     }
 }
 
+/// Nobody is left to tell.
+fn gone() -> Status {
+    Status::cancelled("the reader went")
+}
+
 struct Watcher {
     context: Context,
     out: mpsc::Sender<Result<WatchEventsResponse, Status>>,
@@ -231,6 +245,7 @@ impl Watcher {
                 let (stop, cursor) = (self.context.stop.clone(), self.cursor);
                 tokio::select! {
                     () = stop.cancelled() => return Err(stopping()),
+                    () = self.out.closed() => return Err(gone()),
                     news = newest.wait_for(|newest| *newest > cursor) => drop(news.map_err(|_| stopping())?),
                     () = sleep_until(due) => {}
                 }
@@ -253,6 +268,6 @@ impl Watcher {
             Reason::LimitReached
                 .status("nothing was read for 60 s; go on from the last place when you can read")
         })?;
-        taken.map_err(|_| Status::cancelled("the reader went"))
+        taken.map_err(|_| gone())
     }
 }

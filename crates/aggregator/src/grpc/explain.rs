@@ -36,6 +36,7 @@ pub fn response(of: Explanation, history: Vec<pb::Event>) -> ExplainResponse {
         history,
         standing: of.standing.as_ref().map(standing),
         prefixes_past: of.prefixes_past.iter().map(past).collect(),
+        forbidden_by: of.forbidden_by.map(|by| by.to_string()).unwrap_or_default(),
     }
 }
 
@@ -47,7 +48,8 @@ fn past(of: &PastListing) -> pb::PastListings {
     }
 }
 
-fn standing(of: &StandingPicture) -> pb::Standing {
+/// Who keeps an entry up.
+pub fn standing(of: &StandingPicture) -> pb::Standing {
     pb::Standing {
         active_time: Some(readable::timestamp(of.active)),
         quiet_time: of.quiet.map(readable::timestamp),
@@ -123,5 +125,7 @@ fn picture(of: &PrefixPicture) -> pb::PrefixPicture {
         zones: readable::count(of.zones),
         has_counter: of.has_counter,
         bombed: of.is_bombed,
+        forbidden: of.forbidden.map_or(0, |cause| events::cause(cause) as i32),
+        forbidden_by: of.forbidden_by.map(|by| by.to_string()).unwrap_or_default(),
     }
 }

@@ -61,7 +61,7 @@ async fn reading<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -
 fn received(status: Status) -> Status {
     match status.code() {
         tonic::Code::OutOfRange => Reason::LimitReached.status(format!(
-            "a message is over {} bytes; send less in one batch",
+            "a message is over {} bytes; send less in one message",
             sekisho_model::limits::MAX_MESSAGE_BYTES
         )),
         tonic::Code::Internal if status.message().contains("decode") => Reason::MalformedField.status_about(

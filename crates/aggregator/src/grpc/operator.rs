@@ -42,7 +42,8 @@ impl OperatorService for Operators {
         let entry = self.0.shared.engine().entry(&prefix).filter(|_| !dry_run).map(readable::entry);
         let entry =
             entry.unwrap_or_else(|| planned_entry(&order, (prefix, tier), &done, self.0.shared.now()));
-        Ok(Response::new(BlockResponse { entry: Some(entry), done_revision: done.before() }))
+        let (removed, done_revision) = (done.removed(), done.before());
+        Ok(Response::new(BlockResponse { entry: Some(entry), done_revision, removed }))
     }
 
     async fn unblock(&self, request: Request<UnblockRequest>) -> Result<Response<UnblockResponse>, Status> {
@@ -227,6 +228,8 @@ fn refused(refusal: &Refusal) -> Status {
         | Refusal::OwnHost { .. } => (Reason::NeverListed, "prefix"),
         Refusal::Allowlisted { .. } => (Reason::Allowlisted, "prefix"),
         Refusal::Covered { .. } => (Reason::AlreadyCovered, "prefix"),
+        Refusal::CoveredGentler { .. } => (Reason::CoveredGentler, "prefix"),
+        Refusal::SamePolicy => (Reason::Unchanged, "policy_yaml"),
         Refusal::BlocklistFull { .. } | Refusal::AllowlistFull { .. } | Refusal::HoldsFull { .. } => {
             (Reason::LimitReached, "prefix")
         }

@@ -34,7 +34,7 @@ impl Known {
         let has_none = answers.iter().all(|answer| *answer == Answer::Nothing);
         for (known, answer) in self.0.iter_mut().zip(answers) {
             match answer {
-                Answer::Addresses(addresses) => *known = lowest(&addresses, MAX_NAME_ADDRESSES / 2),
+                Answer::Addresses(addresses) => *known = sorted(&addresses),
                 Answer::Nothing if has_some => known.clear(),
                 Answer::Nothing | Answer::Failed => {}
             }
@@ -42,18 +42,36 @@ impl Known {
         !has_none
     }
 
-    /// All of them, as the engine holds them: sorted, each once.
-    pub fn addresses(&self) -> Vec<IpAddr> {
-        lowest(&self.0.concat(), MAX_NAME_ADDRESSES)
+    /// All of them, sorted, each once; how many are left out where there are more than may be protected. Those that
+    /// are `protected` stay, so that a name which turns its addresses around does not let go of them in turn.
+    pub fn addresses(&self, protected: &[IpAddr]) -> (Vec<IpAddr>, usize) {
+        let all = sorted(&self.0.concat());
+        let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = all.iter().partition(|one| one.is_ipv4());
+        // Each family has half of the room for sure, and what the other one leaves.
+        let half = MAX_NAME_ADDRESSES / 2;
+        let room = [&v6, &v4].map(|other| MAX_NAME_ADDRESSES - other.len().min(half));
+        let mut kept: Vec<IpAddr> =
+            [v4, v6].into_iter().zip(room).flat_map(|(all, room)| chosen(all, protected, room)).collect();
+        kept.sort_unstable();
+        let left_out = all.len() - kept.len();
+        (kept, left_out)
     }
 }
 
-/// The lowest `most` of them, whatever order they came in: a resolver turns them around with each answer.
-fn lowest(addresses: &[IpAddr], most: usize) -> Vec<IpAddr> {
+/// The first `room` of them: those that are protected, then the lowest.
+fn chosen(mut all: Vec<IpAddr>, protected: &[IpAddr], room: usize) -> Vec<IpAddr> {
+    if all.len() > room {
+        all.sort_by_key(|one| protected.binary_search(one).is_err());
+        all.truncate(room);
+    }
+    all
+}
+
+/// Sorted, each once: a resolver turns them around with each answer.
+fn sorted(addresses: &[IpAddr]) -> Vec<IpAddr> {
     let mut all: Vec<IpAddr> = addresses.iter().map(IpAddr::to_canonical).collect();
     all.sort_unstable();
     all.dedup();
-    all.truncate(most);
     all
 }
 
@@ -86,26 +104,44 @@ mod tests {
         for (answers, left, is_answered) in cases {
             let mut known = Known::of(&ips(&both));
             assert_eq!(known.learn(answers.clone()), is_answered, "{answers:?}");
-            assert_eq!(known.addresses(), ips(left), "{answers:?}");
+            assert_eq!(known.addresses(&[]), (ips(left), 0), "{answers:?}");
         }
     }
 
+    fn many(third: u8, count: u16) -> Vec<IpAddr> {
+        (0..count)
+            .map(|n| [192, 0, third + u8::try_from(n / 256).unwrap(), (n % 256).to_le_bytes()[0]].into())
+            .collect()
+    }
+
     #[test]
-    fn the_lowest_are_kept_in_whatever_order_they_come() {
-        let all: Vec<IpAddr> =
-            (0u8..=255).flat_map(|last| [[192, 0, 2, last].into(), [198, 51, 100, last].into()]).collect();
+    fn as_many_as_there_is_room_for_are_kept_in_whatever_order_they_come() {
+        let all = many(2, 300);
         let mut known = Known::default();
         known.learn([Answer::Addresses(all.iter().rev().copied().collect()), Answer::Nothing]);
-        let first = known.addresses();
-        assert_eq!(first, (0..128).map(|last| [192, 0, 2, last].into()).collect::<Vec<IpAddr>>());
-        known.learn([Answer::Addresses(all), Answer::Nothing]);
-        assert_eq!(known.addresses(), first);
+        let (first, left_out) = known.addresses(&[]);
+        assert_eq!((&first[..], left_out), (&all[..256], 44));
+        known.learn([Answer::Addresses(all), some(&["2001:db8::1"])]);
+        let (with_ipv6, left_out) = known.addresses(&first);
+        assert_eq!((with_ipv6.len(), left_out), (256, 45));
+        assert!(with_ipv6.contains(&"2001:db8::1".parse().unwrap()), "each family has room");
+    }
+
+    #[test]
+    fn what_is_protected_stays_while_the_name_has_it() {
+        let protected = many(9, 256);
+        let mut known = Known::default();
+        known.learn([Answer::Addresses([many(2, 100), protected.clone()].concat()), Answer::Nothing]);
+        assert_eq!(known.addresses(&protected), (protected.clone(), 100));
+        known.learn([Answer::Addresses([many(2, 100), protected[..200].to_vec()].concat()), Answer::Nothing]);
+        let expected = [&many(2, 56)[..], &protected[..200]].concat();
+        assert_eq!(known.addresses(&protected), (expected, 44));
     }
 
     #[test]
     fn a_mapped_address_is_known_as_the_engine_holds_it() {
         let mut known = Known::default();
         known.learn([some(&["192.0.2.1"]), some(&["::ffff:192.0.2.1"])]);
-        assert_eq!(known.addresses(), ips(&["192.0.2.1"]));
+        assert_eq!(known.addresses(&[]), (ips(&["192.0.2.1"]), 0));
     }
 }

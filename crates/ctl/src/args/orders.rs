@@ -4,8 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as Group, Subcommand, ValueEnum};
 use sekisho_model::{
-    Prefix, RequestId, Tier,
+    Prefix, PrefixError, RequestId, Tier,
     limits::{MAX_ALLOW_TTL, MAX_BLOCK_TTL},
+    never,
 };
 use sekisho_wire::readable;
 
@@ -30,6 +31,7 @@ pub(crate) struct Order {
 #[derive(Debug, Group)]
 pub(crate) struct BlockArgs {
     /// An address or a prefix, as 203.0.113.7 or 2001:db8::/64
+    #[arg(value_parser = listable)]
     pub(crate) prefix: Prefix,
     #[command(flatten)]
     pub(crate) order: Order,
@@ -109,6 +111,16 @@ pub(crate) struct PolicyArgs {
     pub(crate) order: Order,
 }
 
+/// A prefix that is not off any list by its nature.
+fn listable(text: &str) -> Result<Prefix, String> {
+    let prefix: Prefix = text.parse().map_err(|error: PrefixError| error.to_string())?;
+    if never::is_unlistable(&prefix) {
+        let what = "loopback, link-local, multicast, reserved or translated addresses";
+        return Err(format!("it has {what}, which can never be listed"));
+    }
+    Ok(prefix)
+}
+
 fn reason(text: &str) -> Result<String, String> {
     readable::reason_text(text).map_err(|malformed| malformed.problem)
 }
@@ -147,6 +159,8 @@ mod tests {
         let order = |words: &[&str]| Args::try_parse_from([&["sekishoctl", "block"], words].concat());
         assert!(order(&["203.0.113.7"]).is_err());
         assert!(order(&["203.0.113.7", "--reason", " "]).is_err());
+        let loopback = order(&["127.0.0.1", "--reason", "x"]).unwrap_err().to_string();
+        assert!(loopback.contains("which can never be listed"), "{loopback}");
         let host_bits = order(&["203.0.113.7/24", "--reason", "x"]).unwrap_err().to_string();
         assert!(host_bits.contains("did you mean 203.0.113.0/24?"), "{host_bits}");
         assert!(order(&["203.0.113.0/24", "--reason", "x", "--dry-run"]).is_ok());

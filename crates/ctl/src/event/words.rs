@@ -6,7 +6,7 @@ use super::advice::advice;
 use crate::{
     event::Shown,
     table::span,
-    words::{cause, counted, limit, some, tier, why_listed},
+    words::{caused, counted, limit, some, tier, why_listed},
 };
 
 /// All kinds of events.
@@ -42,6 +42,7 @@ pub(crate) fn name(kind: EventKind) -> &'static str {
         EventKind::HostRefused => "host-refused",
         EventKind::HostUnlimited => "host-unlimited",
         EventKind::UnitsCleared => "units-cleared",
+        EventKind::HostAddressesChanged => "host-addresses-changed",
     }
 }
 
@@ -51,7 +52,11 @@ pub(super) fn shown(kind: Option<&Kind>) -> Shown {
         return Shown { kind: "unknown".into(), what: "of a newer version".into(), ..Shown::default() };
     };
     let advice = advice(kind).to_owned();
-    Shown { kind: name(kind_of(kind)).to_owned(), about: about(kind), what: what(kind), advice }
+    let hosts = match kind {
+        Kind::Listed(by) => by.host_ids.join(", "),
+        _ => String::new(),
+    };
+    Shown { kind: name(kind_of(kind)).to_owned(), about: about(kind), what: what(kind), advice, hosts }
 }
 
 fn kind_of(kind: &Kind) -> EventKind {
@@ -80,6 +85,7 @@ fn kind_of(kind: &Kind) -> EventKind {
         Kind::HostRefused(_) => EventKind::HostRefused,
         Kind::HostUnlimited(_) => EventKind::HostUnlimited,
         Kind::UnitsCleared(_) => EventKind::UnitsCleared,
+        Kind::HostAddressesChanged(_) => EventKind::HostAddressesChanged,
     }
 }
 
@@ -107,6 +113,7 @@ fn about(kind: &Kind) -> String {
         Kind::PolicyRefused(by) => by.key.clone(),
         Kind::NameChanged(by) => by.name.clone(),
         Kind::HostRefused(by) => by.host_id.clone(),
+        Kind::HostAddressesChanged(by) => by.host_id.clone(),
         Kind::LimitCleared(_)
         | Kind::ChanceBoundMoved(_)
         | Kind::UnitsFull(_)
@@ -125,7 +132,7 @@ fn what(kind: &Kind) -> String {
             let now = by.entry.as_ref().map_or(pb::Tier::Unspecified, pb::Entry::tier);
             format!("from {} to {}: {}", tier(by.before()), tier(now), retiered(by.reason()))
         }
-        Kind::Removed(by) => removed(by.reason()).to_owned(),
+        Kind::Removed(by) => removed(by),
         Kind::Allowed(by) => {
             by.entry.as_ref().map(|by| format!("by {}: {}", by.operator, by.reason)).unwrap_or_default()
         }
@@ -138,7 +145,7 @@ fn what(kind: &Kind) -> String {
             "under carpet bombing ({} stuck, seen by {}), but {}",
             some(by.units.into(), "unit"),
             some(by.hosts.into(), "host"),
-            cause(by.cause())
+            caused(by.cause(), &by.by)
         ),
         Kind::LimitReached(by) => {
             format!("{} ({}) is reached: nothing is added", limit(by.limit()), counted(by.max.into()))
@@ -153,6 +160,7 @@ fn what(kind: &Kind) -> String {
         | Kind::HostCalm(_)
         | Kind::HostLimited(_)
         | Kind::HostUnlimited(_)
+        | Kind::HostAddressesChanged(_)
         | Kind::HostRefused(_) => host(kind),
         Kind::OutageBegan(by) => format!(
             "it completed {} handshakes where {} are usual: its evidence does not count",
@@ -202,6 +210,12 @@ fn host(kind: &Kind) -> String {
             "there is room again for what it alone sees; {} had no room",
             some(by.untracked, "observation")
         ),
+        Kind::HostAddressesChanged(by) => {
+            let parts = [("has ", &by.added, " as its own now"), ("not ", &by.gone, " any more")];
+            let parts = parts.into_iter().filter(|(_, all, _)| !all.is_empty());
+            let told: Vec<_> = parts.map(|(a, all, z)| format!("{a}{}{z}", all.join(", "))).collect();
+            told.join("; ")
+        }
         _ => "too many hosts are known: its reports are refused".to_owned(),
     }
 }
@@ -217,7 +231,16 @@ fn retiered(reason: pb::RetierReason) -> &'static str {
     }
 }
 
-fn removed(reason: pb::RemovalReason) -> &'static str {
+fn removed(by: &pb::EntryRemoved) -> String {
+    let never = match (by.host_id.as_str(), by.name.as_str()) {
+        ("", "") => String::new(),
+        ("", name) => format!(": {name} on the never-list has the address"),
+        (host, _) => format!(": {host} has it as its own address"),
+    };
+    format!("{}{never}", why_removed(by.reason()))
+}
+
+fn why_removed(reason: pb::RemovalReason) -> &'static str {
     match reason {
         pb::RemovalReason::Expired => "its time was over",
         pb::RemovalReason::Quiet => "the attack had ended: nothing was seen of it for a while",
@@ -238,7 +261,11 @@ fn ordered(order: Option<&pb::Order>) -> (String, String) {
     let Some(order) = order else { return (String::new(), String::new()) };
     let lasting = |word: &str, time: Option<prost_types::Duration>| {
         let time = time.and_then(|time| std::time::Duration::try_from(time).ok());
-        time.map(|time| format!("{word} {}", span(time))).unwrap_or_default()
+        let shown = |time: std::time::Duration| match time.subsec_millis() {
+            0 => span(time),
+            _ => format!("{}ms", time.as_millis()),
+        };
+        time.map(|time| format!("{word} {}", shown(time))).unwrap_or_default()
     };
     let (about, verb) = match order.kind.as_ref() {
         Some(Kind::Block(by)) => {
@@ -281,10 +308,11 @@ mod tests {
             cause: pb::Cause::Allowed as i32,
             units: 40,
             hosts: 3,
+            by: "203.0.113.64/28".into(),
         };
         assert_eq!(
             told(&Kind::Withheld(withheld)).2,
-            "under carpet bombing (40 units stuck, seen by 3 hosts), but it overlaps the allowlist"
+            "under carpet bombing (40 units stuck, seen by 3 hosts), but it overlaps the allowlist (203.0.113.64/28)"
         );
         let objected = pb::HostObjected {
             host_id: "edge-1".into(),
@@ -296,6 +324,32 @@ mod tests {
         assert_eq!(
             told(&Kind::HostObjected(objected)).2,
             "edge-1 has 1 connection with 203.0.113.7, which was at drop"
+        );
+    }
+
+    #[test]
+    fn what_is_claimed_and_by_whom_is_told() {
+        let (added, gone) = (vec!["192.0.2.1".into(), "192.0.2.2".into()], vec!["192.0.2.3".into()]);
+        let mut claim = pb::HostAddressesChanged { host_id: "edge-1".into(), added, gone };
+        let said = told(&Kind::HostAddressesChanged(claim.clone()));
+        assert_eq!((said.0.as_str(), said.1.as_str()), ("host-addresses-changed", "edge-1"));
+        assert_eq!(said.2, "has 192.0.2.1, 192.0.2.2 as its own now; not 192.0.2.3 any more");
+        claim.added.clear();
+        assert_eq!(told(&Kind::HostAddressesChanged(claim)).2, "not 192.0.2.3 any more");
+        let removed = |host_id: &str, name: &str| {
+            let (host_id, name) = (host_id.into(), name.into());
+            told(&Kind::Removed(pb::EntryRemoved {
+                entry: None,
+                reason: pb::RemovalReason::Never as i32,
+                host_id,
+                name,
+            }))
+            .2
+        };
+        assert_eq!(removed("edge-1", ""), "it is never listed: edge-1 has it as its own address");
+        assert_eq!(
+            removed("", "a.example"),
+            "it is never listed: a.example on the never-list has the address"
         );
     }
 
@@ -330,6 +384,11 @@ mod tests {
         let taken = told(&Kind::OrderTaken(pb::OrderTaken { order: Some(order.clone()) }));
         assert_eq!(taken.1, "203.0.113.7");
         assert_eq!(taken.2, "block at suppress for 1h30m, by ana: drill");
+        let half = Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 });
+        let short = pb::AllowOrder { prefix: "203.0.113.7".into(), ttl: half };
+        let short = pb::Order { kind: Some(pb::order::Kind::Allow(short)), ..order.clone() };
+        let taken = told(&Kind::OrderTaken(pb::OrderTaken { order: Some(short) }));
+        assert_eq!(taken.2, "allow for 1500ms, by ana: drill");
         let refused = pb::OrderRefused { order: Some(order), problem: "it is full".into() };
         assert!(told(&Kind::OrderRefused(refused)).2.ends_with(": drill; refused: it is full"));
     }

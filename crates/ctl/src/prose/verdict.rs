@@ -8,7 +8,7 @@ use crate::{
     status::quorum_by,
     table::moment,
     view::{Quorums, Stamp},
-    words::{cause, some, tier, why_listed},
+    words::{caused, some, tier, why_listed},
 };
 
 /// Whether it is listed, by what and until when; or what keeps it off.
@@ -64,7 +64,8 @@ fn quiet(standing: &pb::Standing, entry: &pb::Entry, now: Moment) -> Option<Stri
     }
 }
 
-fn is_order(entry: &pb::Entry) -> bool {
+/// Whether an operator ordered it.
+pub(super) fn is_order(entry: &pb::Entry) -> bool {
     matches!(entry.reason.as_ref().and_then(|reason| reason.kind.as_ref()), Some(Kind::Order(_)))
 }
 
@@ -84,7 +85,8 @@ fn kept_off(of: &ExplainResponse, now: Moment) -> Vec<String> {
     }
     for allowed in &of.allowlist {
         let end = allowed.expire_time.map(Stamp);
-        let end = if end.is_some() { until(end.as_ref(), now) } else { "for ever".to_owned() };
+        let end =
+            if end.is_some() { format!("until {}", until(end.as_ref(), now)) } else { "for ever".to_owned() };
         let (prefix, by, why) = (&allowed.prefix, &allowed.operator, &allowed.reason);
         told.push(format!("{prefix} is on the allowlist by {by}, {end}: {why}."));
     }
@@ -93,14 +95,35 @@ fn kept_off(of: &ExplainResponse, now: Moment) -> Vec<String> {
         told.push(format!("It is held off until {end}, since {} was unblocked.", hold.prefix));
     }
     if let Cause::Covered | Cause::LimitEntries | Cause::LimitNewPerMinute = of.forbidden() {
-        told.push(format!("Evidence cannot list it: {}.", cause(of.forbidden())));
+        told.push(format!("Evidence cannot list it: {}.", caused(of.forbidden(), &of.forbidden_by)));
+    }
+    told.extend(bombed(of));
+    let is_free = of.forbidden() == Cause::Unspecified && told.is_empty();
+    if is_free && of.wanted() != Tier::Unspecified {
+        told.push("Nothing keeps it off any more: it is listed when it is seen again.".to_owned());
     }
     told
 }
 
+/// What keeps the narrowest of its prefixes off that is bombed.
+fn bombed(of: &ExplainResponse) -> Option<String> {
+    let first = of.prefixes.iter().find(|picture| picture.bombed)?;
+    let prefix = &first.prefix;
+    match first.forbidden() {
+        Cause::Unspecified if of.forbidden() == Cause::Unspecified => Some(format!(
+            "{prefix} is bombed, and nothing keeps it off: it is listed when something new is seen in it."
+        )),
+        Cause::Unspecified => None,
+        forbidden => {
+            Some(format!("{prefix} is bombed, but not listed: {}.", caused(forbidden, &first.forbidden_by)))
+        }
+    }
+}
+
 /// What it would take to list it, or to take it off.
 pub(super) fn takes(of: &ExplainResponse) -> Vec<String> {
-    let mut told = quorums(of);
+    // What is never listed takes no number of hosts.
+    let mut told = if of.protection.is_empty() { quorums(of) } else { Vec::new() };
     if of.wanted() != Tier::Unspecified {
         told.push(format!("What is seen of it asks for {}.", tier(of.wanted())));
     }
@@ -230,6 +253,56 @@ mod tests {
         for part in ["is not listed", "our own host edge-1", "since 203.0.113.0/24 was", "limits.entries"] {
             assert!(told.contains(part), "{told}");
         }
+    }
+
+    #[test]
+    fn what_has_a_quorum_and_is_free_is_said_to_come_back() {
+        let address = "203.0.113.7".parse().unwrap();
+        let mut of = unit("203.0.113.7", 5, 2);
+        assert_eq!(is(&address, &of, Moment::EPOCH).len(), 1, "no quorum");
+        of.set_wanted(Tier::Suppress);
+        let said = is(&address, &of, Moment::EPOCH);
+        assert_eq!(said[1..], ["Nothing keeps it off any more: it is listed when it is seen again."]);
+        of.hold = Some(pb::Hold { prefix: "203.0.113.0/24".into(), expire_time: None });
+        assert!(!is(&address, &of, Moment::EPOCH).join(" ").contains("seen again"));
+    }
+
+    #[test]
+    fn what_withholds_a_bombed_prefix_is_named() {
+        let mut of = unit("203.0.113.7", 1, 1);
+        let mut picture =
+            pb::PrefixPicture { prefix: "203.0.113.0/24".into(), bombed: true, ..Default::default() };
+        picture.set_forbidden(Cause::Held);
+        picture.forbidden_by = "203.0.113.64/28".into();
+        of.prefixes = vec![picture];
+        let said = is(&"203.0.113.7".parse().unwrap(), &of, Moment::EPOCH);
+        assert_eq!(
+            said[1..],
+            [
+                "203.0.113.0/24 is bombed, but not listed: it is held off since it was unblocked (203.0.113.64/28)."
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_never_listed_misses_no_hosts_and_an_allowance_says_until_when() {
+        let mut of = unit("10.0.0.1", 0, 0);
+        of.protection = "10.0.0.1 is private".into();
+        assert_eq!(takes(&of), [""; 0]);
+        let end = prost_types::Timestamp { seconds: 60, nanos: 0 };
+        let allowed = pb::AllowlistEntry {
+            prefix: "10.0.0.0/8".into(),
+            operator: "ana".into(),
+            reason: "ours".into(),
+            expire_time: Some(end),
+            ..Default::default()
+        };
+        of.allowlist = vec![allowed];
+        let said = is(&"10.0.0.1".parse().unwrap(), &of, Moment::EPOCH).join("\n");
+        assert!(
+            said.contains("on the allowlist by ana, until 1970-01-01T00:01:00Z (in 1m): ours."),
+            "{said}"
+        );
     }
 
     #[test]

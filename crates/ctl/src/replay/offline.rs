@@ -18,6 +18,10 @@ pub(crate) fn offline(
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
     let policy = load(file)?;
+    if dir.exists() && !dir.is_dir() {
+        let problem = "is no directory; name the data directory of an aggregator, or a copy of it";
+        return Err(Failure::Usage(format!("--data-dir {} {problem}", dir.display())));
+    }
     let mut shown = Progress::new();
     let progress = |at: history::Progress| {
         shown.take(at.into());
@@ -39,11 +43,18 @@ fn load(file: &Path) -> Result<Policy, Failure> {
     sekisho_policy::load(file).map_err(|error| Failure::Usage(format!("--policy {error}")))
 }
 
-/// A directory that is no store was named by mistake.
+/// A directory that is no store was named by mistake. What the store says of damage is for an aggregator's own
+/// directory, and would have a copy restored from a backup.
 fn wrong(error: ReplayError) -> Failure {
     match error {
         ReplayError::Store(StoreError::NoStore { .. } | StoreError::Foreign { .. }) => {
             Failure::Usage(format!("--data-dir {error}"))
+        }
+        ReplayError::Store(StoreError::Corrupt { index, what }) => {
+            Failure::Damaged(format!("index {index} is damaged: {what}"))
+        }
+        ReplayError::Store(StoreError::Damaged { path, what }) => {
+            Failure::Damaged(format!("{} is damaged: {what}", path.display()))
         }
         error => Failure::Replay(error),
     }

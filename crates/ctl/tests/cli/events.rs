@@ -10,6 +10,7 @@ fn world() -> World {
     let removed = pb::EntryRemoved {
         entry: Some(crate::fake::entry("203.0.113.1")),
         reason: pb::RemovalReason::Quiet as i32,
+        ..pb::EntryRemoved::default()
     };
     let flooded =
         pb::HostFlooded { host_id: "edge-1".into(), reason: pb::FloodReason::Cookies as i32, units: 0 };
@@ -43,6 +44,7 @@ fn events_are_columns_the_newest_first() {
     assert!(lines[5].ends_with("5         unknown       -            of a newer version"), "{}", ran.out);
     let wide = fake.run("get events -o wide").out;
     let lines: Vec<&str> = wide.lines().collect();
+    assert!(lines[3].contains("4 hosts saw it stuck, 3 asked for (edge-1, edge-2)"), "{wide}");
     assert!(lines[0].contains("REVISION  ORDINAL  KIND") && lines[0].ends_with("  DO"), "{wide}");
     assert!(lines[1].ends_with("  -") && lines[2].ends_with("  look at its load and its backlog"), "{wide}");
 }

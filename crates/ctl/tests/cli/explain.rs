@@ -31,6 +31,7 @@ fn picture(prefix: &str, units: i32) -> pb::PrefixPicture {
         zones: 1,
         has_counter: true,
         bombed: units >= 5,
+        ..pb::PrefixPicture::default()
     }
 }
 
@@ -157,6 +158,19 @@ fn what_is_listed_says_by_what_and_until_when() {
 }
 
 #[test]
+fn an_order_is_not_said_to_give_way_to_objections() {
+    let order = pb::OrderReason { operator: "ana".into(), text: "told so".into() };
+    let reason = Some(pb::Reason { kind: Some(pb::reason::Kind::Order(order)) });
+    let entry = Some(pb::Entry { reason, ..entry("203.0.113.0/24") });
+    let out = told(pb::ExplainResponse { entry, standing: None, ..listed() });
+    contains(
+        &out,
+        &["Honest clients live there; an order blocks it all the same:\nHOST    SEEN    CONNECTIONS\n"],
+    );
+    assert!(!out.contains("only suppresses"), "{out}");
+}
+
+#[test]
 fn everything_that_keeps_it_off_is_told() {
     let hold = pb::Hold { prefix: "203.0.113.7".into(), expire_time: seconds(NOW + 600) };
     let out = told(pb::ExplainResponse {
@@ -175,7 +189,7 @@ fn everything_that_keeps_it_off_is_told() {
             "To let it be listed: sekishoctl disallow 203.0.113.0/24 --reason WHY\n",
         ],
     );
-    assert!(!out.contains("sekishoctl block"), "{out}");
+    assert!(!out.contains("sekishoctl block") && !out.contains("missing"), "{out}");
 }
 
 #[test]

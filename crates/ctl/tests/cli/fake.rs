@@ -145,7 +145,8 @@ impl BlocklistService for Service {
         let prefix = request.into_inner().prefix;
         let entry = self.0.entries.iter().find(|entry| entry.prefix == prefix).cloned();
         let entry = entry.ok_or_else(|| sekisho_wire::Reason::NotFound.status("no such entry"))?;
-        Ok(Response::new(pb::GetEntryResponse { entry: Some(entry), witnesses: self.0.witnesses.clone() }))
+        let (witnesses, standing) = (self.0.witnesses.clone(), self.0.explanation.standing.clone());
+        Ok(Response::new(pb::GetEntryResponse { entry: Some(entry), witnesses, standing }))
     }
 
     async fn explain(

@@ -203,6 +203,32 @@ fn the_status_says_what_each_quorum_is_by_and_which_guards_act() {
 }
 
 #[test]
+fn the_status_says_in_how_many_zones_and_which_names_protect_nothing() {
+    let mut world = world();
+    let of = pb::Quorums {
+        suppress: 2,
+        drop: 3,
+        policy_suppress: 2,
+        policy_drop: 3,
+        min_zones: 3,
+        ..Default::default()
+    };
+    world.status.quorums = Some(of);
+    world.status.unresolved_names = vec!["a.example".into(), "b.example".into()];
+    let fake = Fake::plain(world);
+    let out = read(&fake, "status");
+    for line in [
+        "Suppress quorum:  2 in 3 zones: by the policy\n",
+        "Drop quorum:      3 in 3 zones: by the policy\n",
+        "Unresolved:       a.example, b.example: names without an address protect nothing\n",
+    ] {
+        assert!(out.contains(line), "{line} is not in {out}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&read(&fake, "status -o json")).unwrap();
+    assert_eq!(json["unresolvedNames"][1], "b.example");
+}
+
+#[test]
 fn guards_of_hosts_are_shown() {
     let mut world = world();
     world.hosts[1].flooded_until_time = seconds(32_503_680_000);
@@ -254,4 +280,25 @@ fn a_prefix_under_carpet_bombing_says_how_many_units() {
         (&json["entries"][0]["reason"], &json["entries"][0]["tier"]),
         (&meant, &"TIER_SUPPRESS".into())
     );
+}
+
+#[test]
+fn a_prefix_says_who_keeps_it_up() {
+    let keeper = |host: &str, away| pb::Keeper {
+        host_id: host.into(),
+        zone: "east".into(),
+        away,
+        ..Default::default()
+    };
+    let standing =
+        pb::Standing { keepers: vec![keeper("edge-1", false), keeper("edge-2", true)], ..Default::default() };
+    let explanation = pb::ExplainResponse { standing: Some(standing), ..Default::default() };
+    let entries = vec![entry("203.0.113.0/24")];
+    let fake = Fake::plain(World { entries, explanation, ..World::default() });
+    let out = read(&fake, "describe entry 203.0.113.0/24");
+    assert!(out.contains("\n\nHOST    ZONE  SEEN  RENEWS  CONNECTED\nedge-1  east  -"), "{out}");
+    assert!(out.trim_end().ends_with("away"), "{out}");
+    let json: serde_json::Value =
+        serde_json::from_str(&read(&fake, "describe entry 203.0.113.0/24 -o json")).unwrap();
+    assert_eq!(json["standing"]["keepers"][1]["hostId"], "edge-2");
 }

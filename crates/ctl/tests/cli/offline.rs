@@ -154,6 +154,7 @@ fn what_was_told_wrong_is_said_in_one_line() {
     for (dir, policy, part) in [
         (here.join("nowhere"), good.clone(), "nowhere holds no store; name the data directory"),
         (here.clone(), good.clone(), "holds no store; name the data directory of an aggregator"),
+        (bad.clone(), good.clone(), "bad.yaml is no directory; name the data directory"),
         (here.join("other"), good, "other is no store but holds"),
         (left.data(), bad, "bad.yaml:2: quorum.drop"),
         (left.data(), here.join("none.yaml"), "none.yaml: No such file"),

@@ -25,7 +25,7 @@ const ORDERS: [&str; 4] = [
 fn orders_say_what_was_done() {
     let fake = Fake::plain(world(None));
     for (order, said) in ORDERS.iter().zip([
-        "203.0.113.7 blocked until 3000-01-01T00:00:00Z (revision 41)\n",
+        "203.0.113.7 blocked until 3000-01-01T00:00:00Z (revision 41)\n203.0.113.9 replaced by it\n",
         "203.0.113.7 unblocked (revision 12)\n",
         "203.0.113.0/24 allowed for ever (revision 7)\n203.0.113.7 unblocked\n",
         "203.0.113.0/24 disallowed (revision 13)\n",
@@ -50,6 +50,15 @@ fn a_dry_run_is_sent_as_one_and_said_to_be_one() {
         assert!(!ran.out.contains("revision"), "{ran:?}");
     }
     assert!(fake.world.orders.lock().unwrap().iter().all(|order| order.contains("dry_run: true")));
+}
+
+#[test]
+fn a_dry_run_of_what_was_done_says_that_nothing_would_be() {
+    let fake = Fake::plain(world(None));
+    let order = format!("{} --dry-run --request-id deploy-7", ORDERS[1]);
+    assert_eq!(fake.run(&order).out, "203.0.113.7 would be unblocked\n");
+    let said = "203.0.113.7 unblocked by the same request before (revision 12): nothing would be done\n";
+    assert_eq!(fake.run(&order).out, said);
 }
 
 #[test]
@@ -78,6 +87,8 @@ fn nothing_changed_is_3() {
     }
     let fake = Fake::plain(world(Some(Reason::AlreadyCovered.status("203.0.113.0/24 covers it"))));
     assert_eq!(fake.run(ORDERS[0]).code, Some(3));
+    let fake = Fake::plain(world(Some(Reason::CoveredGentler.status("it is only at suppress"))));
+    assert_eq!(fake.run(ORDERS[0]).code, Some(1), "it is not what was ordered");
 }
 
 #[test]

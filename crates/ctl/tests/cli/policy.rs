@@ -68,11 +68,28 @@ fn a_policy_that_is_no_good_is_said_to_be() {
     let problem = "line 2: quorum.drop: must be from 1 to 64";
     let refusal = Some(Reason::PolicyInvalid.status_about(problem, Some("policy_yaml"), []));
     let fake = Fake::plain(World { refusal, ..world() });
-    let (_file, apply) = file("window: 5m\nquorum: { drop: 65 }\n");
+    let (file, apply) = file("window: 5m\nquorum: { drop: 65 }\n");
     let ran = fake.run(&apply);
-    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
-    let start = format!("sekishoctl: {problem} (POLICY_INVALID, field policy_yaml); put the policy right");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
+    let file = file.path().display();
+    let start = format!(
+        "sekishoctl: --file {file}: {problem} (POLICY_INVALID, field policy_yaml); put the policy right"
+    );
     assert!(ran.err.starts_with(&start), "{}", ran.err);
+}
+
+#[test]
+fn the_policy_in_force_changes_nothing() {
+    let refusal = Some(Reason::Unchanged.status("this policy is in force already"));
+    let fake = Fake::plain(World { refusal, ..world() });
+    let (_file, apply) = file("window: 5m\n");
+    let ran = fake.run(&apply);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(3), ""));
+    assert!(
+        ran.err.starts_with("sekishoctl: nothing changed: this policy is in force already"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]

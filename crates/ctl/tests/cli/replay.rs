@@ -119,3 +119,20 @@ fn a_replay_that_does_not_come_to_its_end_is_a_failure() {
     let said = "sekishoctl: the log begins 3h ago (LOG_TRUNCATED); compare less by --since\n";
     assert_eq!(short.err, said);
 }
+
+#[test]
+fn a_wrong_policy_names_its_file_and_an_empty_log_is_said_to_be_empty() {
+    let wrong = Reason::PolicyInvalid.status_about("line 1: no", Some("policy_yaml"), []);
+    let (_, wrong) = replayed(vec![], Then::Fail(wrong), "");
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    assert!(
+        wrong.err.starts_with("sekishoctl: --policy /") && wrong.err.contains(": line 1: no ("),
+        "{}",
+        wrong.err
+    );
+    let (_, empty) = replayed(vec![], Then::Fail(Reason::NotFound.status("the log is empty")), "");
+    assert_eq!(
+        (empty.code, empty.err.as_str()),
+        (Some(1), "sekishoctl: the log is empty; there is nothing to replay\n")
+    );
+}

@@ -5,7 +5,7 @@ use alloc::{string::String, vec, vec::Vec};
 use sekisho_model::{Input, Reason};
 
 use super::world::{VICTIM, World, allow, block, host, prefix, unblock};
-use crate::{AllowanceEnd, End, Event};
+use crate::{AllowanceEnd, End, Event, Outcome, Owner};
 
 #[test]
 fn an_order_comes_before_its_effects() {
@@ -14,7 +14,7 @@ fn an_order_comes_before_its_effects() {
     let listed = world.engine.entry(&prefix(VICTIM)).unwrap().clone();
     let order = unblock(VICTIM, 60);
     let outcome = world.order(order.clone());
-    let removed = Event::Removed { entry: listed, why: End::Unblocked };
+    let removed = Event::Removed { entry: listed, why: End::Unblocked, owner: None };
     assert_eq!(outcome.events, [Event::OrderTaken { order }, removed]);
 }
 
@@ -42,7 +42,7 @@ fn what_ends_is_told_before_what_begins() {
         .events
         .iter()
         .map(|event| match event {
-            Event::Removed { entry, why: End::Expired } => alloc::format!("- {}", entry.prefix),
+            Event::Removed { entry, why: End::Expired, .. } => alloc::format!("- {}", entry.prefix),
             Event::Disallowed { allowed, why: AllowanceEnd::Expired } => {
                 alloc::format!("a {}", allowed.prefix)
             }
@@ -69,4 +69,30 @@ fn operators_and_hosts_are_named() {
     assert!(outcome.events.is_empty(), "nobody by that name was here");
     let joined = world.join(1, &[]);
     assert_eq!(joined.events, [Event::HostJoined { host: host(1) }]);
+}
+
+#[test]
+fn who_claims_an_address_is_named_and_so_is_what_came_off_for_it() {
+    let mut world = World::new();
+    world.policy(|policy| policy.never.names = vec![String::from("a.example")]);
+    let owner_of = |outcome: &Outcome| {
+        outcome.events.iter().find_map(|event| match event {
+            Event::Removed { owner, why: End::Never, .. } => owner.clone(),
+            _ => None,
+        })
+    };
+    world.order(block(VICTIM, 60));
+    let own = vec![VICTIM.parse().unwrap()];
+    let joined = world.join(1, &[VICTIM]);
+    let changed = Event::AddressesChanged { host: host(1), added: own.clone(), gone: vec![] };
+    assert_eq!(joined.events[..2], [Event::HostJoined { host: host(1) }, changed]);
+    assert_eq!(owner_of(&joined), Some(Owner::Host(host(1))));
+    assert_eq!(world.join(1, &[VICTIM]).events, [Event::HostJoined { host: host(1) }], "nothing new");
+    let changed = Event::AddressesChanged { host: host(1), added: vec![], gone: own };
+    assert_eq!(world.join(1, &[]).events[1], changed);
+    world.order(block(VICTIM, 60));
+    assert_eq!(world.engine.unresolved_names().collect::<Vec<_>>(), ["a.example"]);
+    let named = world.resolve("a.example", &[VICTIM]);
+    assert_eq!(world.engine.unresolved_names().count(), 0);
+    assert_eq!(owner_of(&named), Some(Owner::Name("a.example".into())));
 }

@@ -94,5 +94,16 @@ fn a_prefix_that_is_withheld_says_what_is_seen_in_it() {
         withheld.extend(outcome.events.into_iter().filter(|event| matches!(event, Event::Withheld { .. })));
     }
     let (prefix, cause) = (prefix("198.51.100.0/24"), Cause::Allowed);
-    assert_eq!(withheld, [Event::Withheld { prefix, cause, units: 8, hosts: 4 }]);
+    let by = Some("198.51.100.200".parse().unwrap());
+    assert_eq!(withheld, [Event::Withheld { prefix, cause, by, units: 8, hosts: 4 }]);
+    let explained = world.explain("198.51.100.1");
+    assert_eq!(
+        (explained.forbidden, explained.forbidden_by),
+        (None, None),
+        "the address by itself may be listed"
+    );
+    let picture = &explained.prefixes[0];
+    assert_eq!((picture.forbidden, picture.forbidden_by), (Some(cause), by));
+    let allowed = world.explain("198.51.100.200");
+    assert_eq!((allowed.forbidden, allowed.forbidden_by), (Some(cause), by));
 }

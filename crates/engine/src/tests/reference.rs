@@ -85,7 +85,7 @@ fn kind(event: &Event) -> String {
         Event::Listed { entry, .. } => format!("listed {} {}", of(entry), entry.tier),
         Event::Retiered { entry, why, .. } => format!("moved {} {why:?}", of(entry)),
         Event::Renewed { entry } => format!("renewed {} {}", of(entry), entry.tier),
-        Event::Removed { entry, why } => format!("removed {} {why:?}", of(entry)),
+        Event::Removed { entry, why, .. } => format!("removed {} {why:?}", of(entry)),
         Event::Withheld { cause, .. } => format!("withheld {cause:?}"),
         Event::LimitReached { limit, .. } => format!("reached {limit:?}"),
         Event::HostFlooded { why, .. } => format!("flooded {why:?}"),
@@ -110,7 +110,7 @@ const MET: &str = "listed unit suppress, listed unit drop, listed prefix suppres
     removed order Covered, withheld Never, withheld Allowed, withheld Held, withheld Covered, reached Entries, \
     reached NewPerMinute, LimitCleared, flooded Units, flooded Cookies, HostCalm, OutageBegan, OutageEnded, \
     HostLimited, HostUnlimited, UnitsFull, UnitsCleared, Objected, ChanceBound, OrderTaken, OrderRefused, PolicyChanged, PolicyRefused, \
-    NameChanged, HostJoined, HostLeft, HostRefused, Allowed, Disallowed";
+    NameChanged, AddressesChanged, HostJoined, HostLeft, HostRefused, Allowed, Disallowed";
 
 #[test]
 fn histories_meet_everything() {

@@ -5,7 +5,7 @@ use alloc::{
     vec,
 };
 
-use sekisho_model::{Input, Order, OrderKind, Policy};
+use sekisho_model::{Input, Order, OrderKind, Policy, Tier};
 
 use super::world::{VICTIM, World, allow, block, disallow, order, unblock};
 use crate::{Event, engine::Bounds};
@@ -125,12 +125,41 @@ fn protected_prefixes_say_by_what() {
 fn blocks_meet_blocks() {
     refused(
         block("203.0.113.1", 60),
-        "203.0.113.1 is blocked already, by the entry 203.0.113.0/28; unblock that first to replace it",
+        "203.0.113.1 is blocked already, at drop by the entry 203.0.113.0/28; unblock that first to replace it",
     );
     refused(
         block("203.0.113.200", 60),
         "the blocklist is full with 3 entries; raise limits.entries in the policy or unblock some",
     );
+}
+
+#[test]
+fn a_block_inside_a_gentler_one_says_that_it_is_only_suppressed() {
+    let mut world = World::new();
+    let mut suppress = block("203.0.113.0/24", 60);
+    let OrderKind::Block { tier, .. } = &mut suppress.kind else { panic!() };
+    *tier = Tier::Suppress;
+    world.order(suppress);
+    let said = world.order(block("203.0.113.7", 60)).orders[0].clone().unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "203.0.113.7 is only at suppress, by the entry 203.0.113.0/24, and entries never nest; block \
+         203.0.113.0/24 at drop instead, or unblock 203.0.113.0/24, of which evidence then lists nothing while the \
+         hold lasts, and order this again"
+    );
+    assert!(world.order(block("203.0.113.0/24", 60)).orders[0].is_ok(), "as it says");
+}
+
+#[test]
+fn the_policy_in_force_is_not_put_in_force_again() {
+    let mut world = World::new();
+    let same = || order(OrderKind::SetPolicy(world.engine.policy().clone().into()));
+    let said = world.engine.check_order(&same(), world.now()).unwrap_err();
+    assert_eq!(said.to_string(), "this policy is in force already; nothing to change");
+    let other = Policy { min_zones: 2, ..world.engine.policy().clone() };
+    let once = order(OrderKind::SetPolicy(other.into()));
+    assert!(world.order(once.clone()).orders[0].is_ok());
+    assert_eq!(world.order(once).orders, [Err(crate::Refusal::SamePolicy)]);
 }
 
 #[test]

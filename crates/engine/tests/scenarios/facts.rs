@@ -16,7 +16,7 @@ pub fn event(event: &Event) -> String {
         }
         Event::Retiered { entry, why, .. } => format!("moved {} {} {}", entry.prefix, entry.tier, low(why)),
         Event::Renewed { entry } => format!("renewed {} {}", entry.prefix, entry.tier),
-        Event::Removed { entry, why } => format!("removed {} {}", entry.prefix, low(why)),
+        Event::Removed { entry, why, .. } => format!("removed {} {}", entry.prefix, low(why)),
         Event::Allowed { allowed } => format!("allowed {}", allowed.prefix),
         Event::Disallowed { allowed, why } => format!("disallowed {} {}", allowed.prefix, low(why)),
         Event::Withheld { prefix, cause, .. } => format!("withheld {prefix} {}", cause_of(cause)),
@@ -39,6 +39,7 @@ fn of_hosts(event: &Event) -> String {
         Event::HostLimited { host, .. } => format!("limited {host}"),
         Event::HostUnlimited { host, .. } => format!("unlimited {host}"),
         Event::HostJoined { host } => format!("joined {host}"),
+        Event::AddressesChanged { host, .. } => format!("addresses changed {host}"),
         Event::HostLeft { host } => format!("left {host}"),
         Event::PolicyChanged { .. } => "policy changed".to_owned(),
         Event::PolicyRefused { error } => format!("policy refused {error}"),

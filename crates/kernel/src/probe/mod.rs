@@ -1,15 +1,11 @@
 //! What this kernel can do and lets us do, found out by trying, not by its version: distributions carry things
 //! back. Nothing that is tried is seen by a packet, and nothing of it stays.
 
-mod conntrack;
 mod ruleset;
 mod suspects;
-mod tracing;
 
-pub use conntrack::{Conntrack, conntrack};
 pub use ruleset::rehearse;
 pub use suspects::{Suspect, suspects};
-pub use tracing::{Tracepoint, tracepoint};
 
 use rustix::{
     system::uname,

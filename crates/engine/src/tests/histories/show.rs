@@ -78,7 +78,7 @@ pub(in crate::tests) fn told(event: &Event) -> String {
             format!("retiered {} was {before}: {why:?}", entry_of(entry))
         }
         Event::Renewed { entry } => format!("renewed {}", entry_of(entry)),
-        Event::Removed { entry, why } => format!("removed {}: {why:?}", entry_of(entry)),
+        Event::Removed { entry, why, owner } => format!("removed {}: {why:?} {owner:?}", entry_of(entry)),
         Event::OrderTaken { order } => format!("taken {}", order.kind.verb()),
         Event::OrderRefused { order, .. } => format!("refused {}", order.kind.verb()),
         other => format!("{other:?}"),

@@ -6,7 +6,7 @@ use core::time::Duration;
 use sekisho_model::{Moment, Prefix};
 
 use super::{Ended, Naive};
-use crate::{AllowanceEnd, End, Event};
+use crate::{AllowanceEnd, End, Event, Owner};
 
 impl Naive {
     /// `span`, doubled for each repeat, up to the policy's most.
@@ -75,6 +75,11 @@ impl Naive {
 
     /// Takes an entry off the list. What was undone is not remembered.
     pub(super) fn remove(&mut self, prefix: &Prefix, why: End) {
+        self.remove_of(prefix, why, None);
+    }
+
+    /// The same, of one that has an address of `owner`.
+    pub(super) fn remove_of(&mut self, prefix: &Prefix, why: End, owner: Option<Owner>) {
         let at = self.entries.iter().position(|one| one.prefix == *prefix).unwrap();
         let entry = self.entries.remove(at);
         self.standings.retain(|one| one.prefix != *prefix);
@@ -91,7 +96,7 @@ impl Naive {
                 self.past.remove(0);
             }
         }
-        self.events.push(Event::Removed { entry, why });
+        self.events.push(Event::Removed { entry, why, owner });
     }
 
     /// Earlier listings of `prefix` that are not forgiven; they are taken into the new one.

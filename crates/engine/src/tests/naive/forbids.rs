@@ -1,5 +1,6 @@
 //! What forbids a listing, in its order.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use sekisho_model::{Prefix, never};
@@ -46,6 +47,28 @@ impl Naive {
         } else {
             None
         }
+    }
+
+    /// What forbids it: of what covers it the widest, or else the first inside.
+    pub(super) fn forbidding(&self, prefix: &Prefix, cause: Cause) -> Option<Prefix> {
+        let own = self.hosts.iter().flat_map(|one| &one.addresses).map(|one| Prefix::host(*one)).collect();
+        let named = self.names.iter().flat_map(|one| &one.1).map(|one| Prefix::host(*one)).collect();
+        let orders = self.entries.iter().filter(|one| !one.reason.is_evidence()).map(|one| one.prefix);
+        let lists: Vec<Vec<Prefix>> = match cause {
+            Cause::Never if never::is_unlistable(prefix) => Vec::new(),
+            Cause::Never if self.policy.never.private && never::is_private(prefix) => Vec::new(),
+            Cause::Never => Vec::from([self.policy.never.prefixes.clone(), named, own]),
+            Cause::Allowed => Vec::from([self.allowed.iter().map(|one| one.prefix).collect()]),
+            Cause::Held => Vec::from([self.holds.iter().map(|one| one.0).collect()]),
+            Cause::Covered => Vec::from([orders.collect()]),
+            Cause::Limit(_) => Vec::new(),
+        };
+        let first = |list: Vec<Prefix>| {
+            list.into_iter().filter(|one| one.overlaps(prefix)).min_by_key(|one| {
+                (!one.covers(prefix), if one.covers(prefix) { one.length() } else { 0 }, *one)
+            })
+        };
+        lists.into_iter().find_map(first)
     }
 
     pub(super) fn has_room(&self, limit: Limit) -> bool {

@@ -6,7 +6,7 @@ use core::{net::IpAddr, time::Duration};
 use sekisho_model::{Batch, HostId, Moment, Observation, Sensor, Totals, Zone};
 
 use super::{Naive, outage::Meter};
-use crate::{Event, Flood};
+use crate::{Event, Flood, Owner};
 
 #[derive(Clone, Debug)]
 pub(super) struct Host {
@@ -65,10 +65,18 @@ impl Naive {
         };
         let host = &mut self.hosts[host];
         host.zone = zone.cloned();
-        host.addresses = addresses.iter().map(IpAddr::to_canonical).collect();
+        let mut own: Vec<IpAddr> = addresses.iter().map(IpAddr::to_canonical).collect();
+        own.sort();
+        own.dedup();
+        let before = core::mem::replace(&mut host.addresses, own.clone());
         host.is_connected = true;
         self.events.push(Event::HostJoined { host: id.clone() });
-        self.clear_never();
+        let added: Vec<IpAddr> = own.iter().filter(|one| !before.contains(one)).copied().collect();
+        let gone: Vec<IpAddr> = before.into_iter().filter(|one| !own.contains(one)).collect();
+        if added.len() + gone.len() > 0 {
+            self.events.push(Event::AddressesChanged { host: id.clone(), added, gone });
+        }
+        self.clear_never(Some(&Owner::Host(id.clone())));
     }
 
     pub(super) fn take_leave(&mut self, id: &HostId) {

@@ -109,7 +109,7 @@ impl Naive {
 
     /// What is not listed by the new policy comes off, or moves down.
     fn judge_policy(&self, policy: &sekisho_model::Policy) -> Option<Vec<Change>> {
-        policy.check().ok()?;
+        policy.check().ok().filter(|()| *policy != self.policy)?;
         let mut with = self.clone();
         with.put_policy(policy, None);
         let changed = |one: &Entry| match with.entry(&one.prefix) {

@@ -53,6 +53,7 @@ impl Naive {
 
     fn explained_prefix(&self, prefix: Prefix) -> PrefixPicture {
         let picture = self.picture(&prefix);
+        let forbidden = self.forbids_for_good(&prefix, true);
         PrefixPicture {
             prefix,
             units: picture.units,
@@ -64,6 +65,8 @@ impl Naive {
             zones: self.zones_of(&picture.hosts),
             has_counter: self.has_counter(&prefix),
             is_bombed: self.bombed(&prefix, &picture).is_some(),
+            forbidden,
+            forbidden_by: forbidden.and_then(|cause| self.forbidding(&prefix, cause)),
         }
     }
 }

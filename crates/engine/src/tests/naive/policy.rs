@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use sekisho_model::{Entry, OperatorId, Policy, Prefix, Reason, limits::MAX_NAME_ADDRESSES};
 
 use super::Naive;
-use crate::{End, Event, Retier};
+use crate::{End, Event, Owner, Retier};
 
 impl Naive {
     pub(super) fn take_policy(&mut self, policy: &Policy) {
@@ -29,7 +29,7 @@ impl Naive {
         let quiet = (self.policy.ttl_quiet, self.policy.ttl_max);
         self.policy = policy.clone();
         self.move_horizon();
-        self.clear_never();
+        self.clear_never(None);
         self.clear_prefixes();
         if quiet == (policy.ttl_quiet, policy.ttl_max) {
             return;
@@ -63,16 +63,16 @@ impl Naive {
         }
         own.1.clone_from(&addresses);
         self.events.push(Event::NameChanged { name: String::from(name), addresses });
-        self.clear_never();
+        self.clear_never(Some(&Owner::Name(String::from(name))));
     }
 
     /// What is listed and never listed now comes off.
-    pub(super) fn clear_never(&mut self) {
+    pub(super) fn clear_never(&mut self, owner: Option<&Owner>) {
         let mut never: Vec<Prefix> = self.entries.iter().map(|one| one.prefix).collect();
         never.retain(|prefix| self.is_never(prefix));
         never.sort();
         for prefix in never {
-            self.remove(&prefix, End::Never);
+            self.remove_of(&prefix, End::Never, owner.cloned());
         }
     }
 }

@@ -201,7 +201,8 @@ impl Naive {
                 self.withheld.push((around, self.now));
                 let picture = self.picture(prefix);
                 let hosts = u32::try_from(picture.hosts.len()).unwrap();
-                self.events.push(Event::Withheld { prefix: *prefix, cause, units: picture.units, hosts });
+                let by = self.forbidding(prefix, cause);
+                self.events.push(Event::Withheld { prefix: *prefix, cause, by, units: picture.units, hosts });
             }
         }
     }
