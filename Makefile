@@ -44,12 +44,13 @@ build: ## build the three programs and the demonstration
 	cargo build $(PROFILE) --workspace --bins
 
 bench: ## measure the engine, replays, the sensors, and the time from the first spoofed SYN to the drop on every host (root; ATTACKS=10)
-	@build/install tools
+	@build/install bench
 	cargo build $(PROFILE) --workspace --bins --examples
 	"$(TARGET_DIR)/release/examples/bench"
 	"$(TARGET_DIR)/release/examples/replay_speed"
 	"$(TARGET_DIR)/release/examples/scan_speed"
 	"$(TARGET_DIR)/release/examples/nft_speed"
+	"$(TARGET_DIR)/release/examples/drop_rate"
 	"$(TARGET_DIR)/release/sekisho-demo" --attacks $(ATTACKS)
 
 clean: ## remove what was built

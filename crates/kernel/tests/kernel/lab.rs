@@ -179,7 +179,7 @@ impl Spoofer {
 }
 
 /// A packet with a TCP SYN (RFC 9293, section 3.1); the kernel fills in the IP header's checksum.
-fn syn(source: SocketAddr, target: SocketAddr, sequence: u32) -> Vec<u8> {
+pub(crate) fn syn(source: SocketAddr, target: SocketAddr, sequence: u32) -> Vec<u8> {
     let mut tcp = Vec::new();
     tcp.extend(source.port().to_be_bytes());
     tcp.extend(target.port().to_be_bytes());

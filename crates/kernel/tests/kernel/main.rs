@@ -4,6 +4,7 @@
 mod completed;
 mod conntrack;
 mod ending;
+mod facts;
 mod fill;
 mod lab;
 mod nft;

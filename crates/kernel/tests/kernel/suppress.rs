@@ -212,6 +212,32 @@ fn an_honest_client_of_a_suppressed_prefix_connects_at_once_and_again_from_the_s
 }
 
 #[test]
+fn a_thousand_honest_clients_of_a_suppressed_block_connect_at_once() {
+    const CLIENTS: u16 = 1_000;
+    with_server(|outside| {
+        let listener = listener();
+        echo(&listener);
+        commit("add element suppressnet4 198.51.100.0/24 timeout 600s");
+        // All of the block are at home but one, who is spoofed all the while.
+        let victim = address("198.51.100.255");
+        outside.run(|| (0..255).for_each(|low| own(address(&format!("198.51.100.{low}")), "wire")));
+        let to = service(&listener, victim);
+        let mut slowest = Duration::ZERO;
+        for number in 0..CLIENTS {
+            if number % 20 == 0 {
+                spoof(outside, victim, to, 1);
+            }
+            let client = address(&format!("198.51.100.{}", number % 255));
+            slowest = slowest.max(visit(outside, SocketAddr::new(client, 30_000 + number), to));
+        }
+        assert!(slowest < AT_ONCE, "one waited for {slowest:?}");
+        let counters = Nft::open().unwrap().counters().unwrap();
+        assert_eq!(counters.syns, u64::from(CLIENTS + CLIENTS / 20), "each needed one SYN");
+        assert_eq!((counters.dropped, counters.forgotten), (0, 0));
+    });
+}
+
+#[test]
 fn a_client_that_lost_its_syn_ack_connects_with_its_next_syn() {
     with_server(|outside| {
         let listener = listener();
