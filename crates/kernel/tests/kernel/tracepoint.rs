@@ -7,7 +7,7 @@ use std::{
     os::fd::OwnedFd,
     sync::Mutex,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -49,7 +49,9 @@ fn namespace_of_25(first: u8) -> thread::JoinHandle<u64> {
             let half_open = || Diag::open().unwrap().half_open(|_| ()).unwrap().rows;
             wait_for("the sockets", || (half_open() == 25).then_some(()));
             // Long pauses, so that the processors are idle when the timers fire.
+            let end = Instant::now() + Duration::from_secs(30);
             while half_open() > 0 {
+                assert!(Instant::now() < end, "waited in vain for the sockets to end");
                 thread::sleep(Duration::from_millis(250));
             }
             tell.send(retransmitted()).unwrap();
